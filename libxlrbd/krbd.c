@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Mapping images with the kernel's rbd driver: the only file that touches
+ * /sys/bus/rbd (linux: Documentation/ABI/testing/sysfs-bus-rbd).
+ */
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define BUS	"/sys/bus/rbd"
+#define DEVICES	BUS "/devices"
+/*
+ * Seconds that krbd waits for monitors; its default of 60 is longer than
+ * libxl waits for us.  The same for all maps: those with equal options share
+ * one client (linux: ceph_compare_options()).
+ */
+#define MOUNT_TIMEOUT	"mount_timeout=20"
+#define ID_MAX		4096
+
+int xlrbd__krbd_check(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
+		      const char *what)
+{
+	uint64_t missing;
+	char text[64];
+	char names[256];
+	int r;
+
+	r = xlrbd__file_read(BUS, "supported_features", text, sizeof(text));
+	if (r < 0)
+		return xlrbd__fail(ctx, -ENODEV,
+				   "map %s: the kernel's rbd module is not loaded; run `modprobe rbd`",
+				   what);
+	missing = image->features & ~strtoull(text, NULL, 16);
+	if (!missing)
+		return 0;
+	xlrbd__feature_names(missing, names, sizeof(names));
+	return xlrbd__fail(ctx, -EOPNOTSUPP,
+			   "map %s: this kernel does not know the image's features: %s; see `rbd feature disable`",
+			   what, names);
+}
+
+static bool attribute_is(const char *dir, const char *name, const char *value)
+{
+	char text[1024];
+
+	return xlrbd__file_read(dir, name, text, sizeof(text)) == 0 &&
+	       !strcmp(text, value);
+}
+
+static void device_dir(int id, char out[64])
+{
+	snprintf(out, 64, DEVICES "/%d", id);
+}
+
+/* Whatever /dev/rbdID is: is it a map of this very image? */
+static bool maps_image(int id, const struct xlrbd__image *image)
+{
+	char pool_id[24], dir[64];
+
+	device_dir(id, dir);
+	snprintf(pool_id, sizeof(pool_id), "%" PRId64, image->pool_id);
+	return attribute_is(dir, "image_id", image->id) &&
+	       attribute_is(dir, "pool_id", pool_id) &&
+	       attribute_is(dir, "pool_ns", image->ns) &&
+	       attribute_is(dir, "cluster_fsid", image->fsid) &&
+	       attribute_is(dir, "current_snap",
+			    image->snap[0] ? image->snap : "-");
+}
+
+/* A set of device ids, one bit each. */
+struct id_set {
+	unsigned char bits[ID_MAX / 8];
+};
+
+static bool in_set(const struct id_set *set, int id)
+{
+	return set->bits[id / 8] >> id % 8 & 1;
+}
+
+/* The maps of @image that were made by writing @line. */
+static int find_maps(const struct xlrbd__image *image, const char *line,
+		     struct id_set *set_out)
+{
+	struct dirent *entry;
+	DIR *dir;
+
+	memset(set_out, 0, sizeof(*set_out));
+	dir = opendir(DEVICES);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		int id = atoi(entry->d_name);
+		char path[64];
+
+		if (!isdigit((unsigned char)entry->d_name[0]) || id >= ID_MAX)
+			continue;
+		device_dir(id, path);
+		if (maps_image(id, image) &&
+		    attribute_is(path, "config_info", line))
+			set_out->bits[id / 8] |= 1U << id % 8;
+	}
+	closedir(dir);
+	return 0;
+}
+
+static int read_number(const char *dir, const char *name, unsigned int *out)
+{
+	char text[24];
+	int r = xlrbd__file_read(dir, name, text, sizeof(text));
+
+	if (!r)
+		*out = strtoul(text, NULL, 10);
+	return r;
+}
+
+static int read_device(int id, struct xlrbd__device *device)
+{
+	char dir[64];
+	int r;
+
+	device_dir(id, dir);
+	r = read_number(dir, "major", &device->major);
+	if (!r)
+		r = read_number(dir, "minor", &device->minor);
+	if (!r)
+		r = xlrbd__file_read(dir, "client_addr", device->client_addr,
+				     sizeof(device->client_addr));
+	if (!r)
+		device->id = id;
+	return r;
+}
+
+/*
+ * The kernel does not say which id it gave.  The caller has locked the image
+ * on this host and nobody else writes this very line, so it is the one that
+ * was not there before.
+ */
+static int find_new(const struct xlrbd__image *image, const char *line,
+		    const struct id_set *before, struct xlrbd__device *device)
+{
+	struct id_set after;
+	int id, r;
+
+	r = find_maps(image, line, &after);
+	if (r < 0)
+		return r;
+	for (id = 0; id < ID_MAX; id++)
+		if (in_set(&after, id) && !in_set(before, id))
+			return read_device(id, device);
+	return -ENOENT;
+}
+
+static int fail_map(struct xlrbd_ctx *ctx, int r, const char *what)
+{
+	const char *why;
+
+	switch (r) {
+	case -ETIMEDOUT:
+		why = "the kernel's client got no answer from the cluster in time; see `ceph health detail`";
+		break;
+	case -EBUSY:
+		why = "the image's exclusive lock is held by something that is not a client of it; see `rbd lock ls`";
+		break;
+	case -EROFS:
+		why = "another client has mapped it exclusively and does not give it up; see `rbd status`";
+		break;
+	case -ENXIO:
+		why = "the kernel does not know this image's features; see dmesg";
+		break;
+	case -EPERM:
+	case -EACCES:
+		why = "the cluster refuses the kernel's client, or this process is not root; see dmesg";
+		break;
+	case -EINVAL:
+		why = "the kernel does not take these options; see map= in target, and dmesg";
+		break;
+	default:
+		return xlrbd__fail(ctx, r, "map %s: %s; see dmesg", what,
+				   strerror(-r));
+	}
+	return xlrbd__fail(ctx, r, "map %s: %s", what, why);
+}
+
+/* The line that krbd's add attribute takes. */
+static int format_line(const struct xlrbd__image *image,
+		       const struct xlrbd__access *access, const char *options,
+		       bool read_only, char **line_out)
+{
+	const char *id = access->entity + strlen("client.");
+	char ns[300] = "", key[128] = "";
+
+	if (image->ns[0])
+		snprintf(ns, sizeof(ns), ",_pool_ns=%s", image->ns);
+	if (access->key_len)
+		snprintf(key, sizeof(key), ",key=%s", access->entity);
+	return asprintf(line_out, "%s name=%s%s,%s%s%s%s%s%s%s %s %s %s",
+			access->monitors, id, key, MOUNT_TIMEOUT, ns,
+			read_only ? ",ro" : "",
+			access->ms_mode ? "," : "",
+			access->ms_mode ? access->ms_mode : "",
+			options ? "," : "", options ? options : "",
+			image->pool, image->name,
+			image->snap[0] ? image->snap : "-") < 0 ? -ENOMEM : 0;
+}
+
+/* Old kernels, and those with single_major=N, have only the plain names. */
+static const char *attribute(const char *single_major, const char *plain)
+{
+	return access(single_major, W_OK) == 0 ? single_major : plain;
+}
+
+int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
+		    const struct xlrbd__access *access, const char *options,
+		    bool read_only, const char *what,
+		    const struct xlrbd__deadline *deadline,
+		    struct xlrbd__device *device_out)
+{
+	struct id_set before;
+	char *line;
+	int r;
+
+	r = format_line(image, access, options, read_only, &line);
+	if (r < 0)
+		return xlrbd__fail_nomem(ctx);
+	r = find_maps(image, line, &before);
+	if (!r)
+		r = xlrbd__file_write(attribute(BUS "/add_single_major",
+						BUS "/add"), line,
+				      access->entity,
+				      access->key_len ? access->key : NULL,
+				      access->key_len, deadline);
+	if (r < 0) {
+		fail_map(ctx, r, what);
+		/* It may have been done just as we gave up. */
+		if (r == -ETIMEDOUT)
+			find_new(image, line, &before, device_out);
+	} else {
+		r = find_new(image, line, &before, device_out);
+		if (r < 0)
+			xlrbd__fail(ctx, r,
+				    "map %s: the kernel has mapped it but shows no new device: %s",
+				    what, strerror(-r));
+	}
+	free(line);
+	return r;
+}
+
+static bool is_ours(const struct xlrbd__image *image,
+		    const struct xlrbd__device *device)
+{
+	char dir[64];
+
+	device_dir(device->id, dir);
+	return maps_image(device->id, image) &&
+	       attribute_is(dir, "client_addr", device->client_addr);
+}
+
+int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
+		      const struct xlrbd__device *device, const char *what,
+		      const struct xlrbd__deadline *deadline)
+{
+	unsigned int pause_ms = 20;
+	char id[16];
+	int r;
+
+	if (device->id < 0)
+		return 0;
+	snprintf(id, sizeof(id), "%d", device->id);
+	for (;;) {
+		if (!is_ours(image, device))
+			return 0;
+		r = xlrbd__file_write(attribute(BUS "/remove_single_major",
+						BUS "/remove"), id, NULL, NULL,
+				      0, deadline);
+		/*
+		 * EBUSY: udev's blkid, or blkback's deferred work, has it open
+		 * for another moment.  EINPROGRESS: being removed already.
+		 */
+		if (r != -EBUSY && r != -EINPROGRESS)
+			break;
+		if (!xlrbd__deadline_pause(deadline, &pause_ms, 500))
+			break;
+	}
+	if (!r || r == -ENOENT)
+		return 0;
+	return xlrbd__fail(ctx, r, "unmap /dev/rbd%d (%s): %s; see `fuser -v /dev/rbd%d`, then `rbd unmap`",
+			   device->id, what, strerror(-r), device->id);
+}

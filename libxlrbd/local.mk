@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+# Everything but the rooms that touch the outside world, which the unit tests
+# replace by fakes.
+libxlrbd_pure_sources = \
+	libxlrbd/libxlrbd.h \
+	libxlrbd/internal.h \
+	libxlrbd/attach.c \
+	libxlrbd/cookie.c \
+	libxlrbd/deadline.c \
+	libxlrbd/error.c \
+	libxlrbd/escape.c \
+	libxlrbd/features.c \
+	libxlrbd/keyring.c \
+	libxlrbd/lock.c \
+	libxlrbd/mon.c \
+	libxlrbd/spec.c
+
+libxlrbd_world_sources = \
+	libxlrbd/access.c \
+	libxlrbd/blkback.c \
+	libxlrbd/ceph.c \
+	libxlrbd/file.c \
+	libxlrbd/host.c \
+	libxlrbd/krbd.c \
+	libxlrbd/run.c \
+	libxlrbd/store.c
+
+libxlrbd_libs = -lrbd -lrados -lkeyutils -linih -lresolv \
+	$(XENSTORE_LIBS) $(JANSSON_LIBS)
+
+lib_LTLIBRARIES = libxlrbd/libxlrbd.la
+include_HEADERS = libxlrbd/libxlrbd.h
+pkgconfig_DATA = libxlrbd/libxlrbd.pc
+EXTRA_DIST += libxlrbd/libxlrbd.sym
+
+libxlrbd_libxlrbd_la_SOURCES = \
+	$(libxlrbd_pure_sources) $(libxlrbd_world_sources)
+libxlrbd_libxlrbd_la_LIBADD = $(libxlrbd_libs)
+libxlrbd_libxlrbd_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 \
+	-Wl,--version-script=$(srcdir)/libxlrbd/libxlrbd.sym
+libxlrbd_libxlrbd_la_DEPENDENCIES = libxlrbd/libxlrbd.sym

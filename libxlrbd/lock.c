@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Who may hold an image.
+ *
+ * Everybody registers first and looks second: an entry is added to a shared
+ * cls_lock whatever its mode, then all entries are listed.  The OSD puts the
+ * two steps of two attachers in one order, so at least one of them sees the
+ * other and two that conflict cannot both go on.
+ *
+ * An entry is pending until its disk is mapped, then held.  Who conflicts with
+ * a held entry is refused.  Of two pending entries the one with the lower
+ * cookie waits for the other to decide and the higher one withdraws, so that
+ * of two simultaneous starts one wins.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "internal.h"
+
+/*
+ * All entries carry one tag, so that cls_lock lets them share (ceph:
+ * cls_lock.cc refuses another tag with EBUSY).
+ */
+#define TAG		"xlrbd"
+/* What rbd(8) shows; krbd keeps its own lock there on exclusive-lock images. */
+#define LOCK_RBD	"rbd_lock"
+#define LOCK_OWN	"xlrbd"
+/* How krbd and librbd mark that lock (linux: RBD_LOCK_TAG). */
+#define TAG_MANAGED	"internal"
+/*
+ * No helper lives longer: libxl kills it after 40 s.  Breaking a pending entry
+ * is safe at any age, since its owner looks for it again before it uses the
+ * disk; the age only saves a slow one from having to give up.
+ */
+#define PENDING_LIFE_S	60
+#define INCOMING	"--incoming"
+
+const char *xlrbd__lock_name(const struct xlrbd__image *image)
+{
+	return xlrbd__image_has_exclusive_lock(image) ? LOCK_OWN : LOCK_RBD;
+}
+
+bool xlrbd__lock_compatible(enum xlrbd_mode a, enum xlrbd_mode b)
+{
+	if (a == XLRBD_MODE_R_SHARED || b == XLRBD_MODE_R_SHARED)
+		return true;
+	if (a == XLRBD_MODE_R && b == XLRBD_MODE_R)
+		return true;
+	return a == XLRBD_MODE_W_SHARED && b == XLRBD_MODE_W_SHARED;
+}
+
+static bool same_host(const struct xlrbd__host *a, const struct xlrbd__host *b)
+{
+	return !strcmp(a->name, b->name) &&
+	       !strcmp(a->machine_id, b->machine_id) &&
+	       !strcmp(a->boot_id, b->boot_id);
+}
+
+static bool same_vbd(const struct xlrbd__cookie *a,
+		     const struct xlrbd__cookie *b)
+{
+	return same_host(&a->host, &b->host) && a->domid == b->domid &&
+	       a->devid == b->devid && !strcmp(a->uuid, b->uuid);
+}
+
+/*
+ * xl adds the disks of a migrated domain on the destination while the source
+ * is suspended but still has them, under this name (xen: xl_vmcontrol.c).
+ */
+static bool is_incoming(const struct xlrbd__cookie *cookie)
+{
+	size_t length = strlen(cookie->domain);
+	size_t suffix = sizeof(INCOMING) - 1;
+
+	return length > suffix &&
+	       !strcmp(cookie->domain + length - suffix, INCOMING);
+}
+
+static bool conflicts(const struct xlrbd__cookie *me,
+		      const struct xlrbd__cookie *other)
+{
+	/* A snapshot stays still whatever is written to its image. */
+	if (me->snap[0] || other->snap[0])
+		return false;
+	if (xlrbd__lock_compatible(me->mode, other->mode))
+		return false;
+	if (same_vbd(me, other))
+		return false;
+	return !(is_incoming(me) && !strcmp(me->uuid, other->uuid));
+}
+
+static const char *doing(enum xlrbd_mode mode)
+{
+	switch (mode) {
+	case XLRBD_MODE_R:
+		return "reading";
+	case XLRBD_MODE_W:
+		return "writing";
+	case XLRBD_MODE_R_SHARED:
+		return "shared reading (r!)";
+	case XLRBD_MODE_W_SHARED:
+		return "shared writing (w!)";
+	case XLRBD_MODE_UNSET:
+		break;
+	}
+	return "use";
+}
+
+static int refuse(struct xlrbd_ctx *ctx, const char *what,
+		  const struct xlrbd__cookie *other)
+{
+	time_t when = (time_t)other->time;
+	char since[32] = "?";
+	struct tm tm;
+
+	if (localtime_r(&when, &tm))
+		strftime(since, sizeof(since), "%Y-%m-%d %H:%M", &tm);
+	if (!other->held)
+		return xlrbd__fail(ctx, -EBUSY,
+				   "%s: being attached for %s by domain %s (%s) on host %s at this moment; one of you may have it: try again if the other fails",
+				   what, doing(other->mode), other->domain,
+				   other->uuid, other->host.name);
+	return xlrbd__fail(ctx, -EBUSY,
+			   "%s: held for %s by domain %s (%s) on host %s since %s; shut that domain down first, or see MODES in block-rbd(8) for sharing",
+			   what, doing(other->mode), other->domain,
+			   other->uuid, other->host.name, since);
+}
+
+static int refuse_foreign(struct xlrbd_ctx *ctx, const char *what,
+			  const char *name,
+			  const struct xlrbd__lockers *lockers)
+{
+	return xlrbd__fail(ctx, -EBUSY,
+			   "%s: locked by somebody else: %s has %s entry \"%s\" (tag \"%s\") from %s at %s; see `rbd lock ls` and `rbd lock rm`",
+			   what, name, lockers->exclusive ? "exclusive" :
+			   "shared", lockers->v[0].cookie, lockers->tag,
+			   lockers->v[0].client, lockers->v[0].addr);
+}
+
+static int fail_lock(struct xlrbd_ctx *ctx, const char *what, int r,
+		     const char *tried)
+{
+	if (r == -EPERM || r == -EACCES)
+		return xlrbd__fail(ctx, r,
+				   "%s %s: the caps of this cephx user do not allow locks; it needs mon 'profile rbd' osd 'profile rbd pool=...'",
+				   tried, what);
+	if (r == -ETIMEDOUT)
+		return xlrbd__fail(ctx, r,
+				   "%s %s: the OSDs did not answer in time; see `ceph health detail`",
+				   tried, what);
+	return xlrbd__fail(ctx, r, "%s %s: %s", tried, what, strerror(-r));
+}
+
+enum verdict { GRANTED, WAIT, LOOK_AGAIN };
+
+/* All that one round of looking needs. */
+struct round {
+	struct xlrbd_ctx *ctx;
+	struct xlrbd__ceph *ceph;
+	const struct xlrbd__image *image;
+	const struct xlrbd__cookie *me;
+	const struct xlrbd__lock *lock;
+	const char *what;
+	struct xlrbd__cookie waits_for;	/* valid with WAIT */
+};
+
+static int break_stale(struct round *round, const char *name,
+		       const struct xlrbd__locker *locker,
+		       const struct xlrbd__cookie *other)
+{
+	int r;
+
+	xlrbd__log(round->ctx, LOG_NOTICE,
+		   "%s: breaking the entry of an attach that host %s never finished",
+		   round->what, other->host.name);
+	r = xlrbd__ceph_lock_break(round->ceph, round->image, name,
+				   locker->client, locker->cookie);
+	if (r < 0 && r != -ENOENT)
+		return fail_lock(round->ctx, round->what, r,
+				 "break a stale entry of");
+	return LOOK_AGAIN;
+}
+
+/* A verdict, or a negative errno value with its sentence. */
+static int judge(struct round *round, const char *name,
+		 const struct xlrbd__lockers *lockers, size_t i)
+{
+	const struct xlrbd__locker *locker = &lockers->v[i];
+	struct xlrbd__cookie other;
+	int order;
+
+	if (!strcmp(locker->client, round->lock->client) &&
+	    !strcmp(locker->cookie, round->lock->pending))
+		return GRANTED;
+	if (!xlrbd__cookie_parse(locker->cookie, &other))
+		return refuse_foreign(round->ctx, round->what, name, lockers);
+	if (!conflicts(round->me, &other))
+		return GRANTED;
+	if (other.held)
+		return refuse(round->ctx, round->what, &other);
+	if (other.time + PENDING_LIFE_S < round->me->time)
+		return break_stale(round, name, locker, &other);
+	order = strcmp(round->lock->pending, locker->cookie);
+	if (!order)
+		order = strcmp(round->lock->client, locker->client);
+	if (order > 0)
+		return refuse(round->ctx, round->what, &other);
+	round->waits_for = other;
+	return WAIT;
+}
+
+/* Judges everybody under one lock name; the worst verdict counts. */
+static int look_at(struct round *round, const char *name)
+{
+	struct xlrbd__lockers lockers;
+	int verdict = GRANTED;
+	size_t i;
+	int r;
+
+	r = xlrbd__ceph_lock_list(round->ceph, round->image, name, &lockers);
+	if (r < 0)
+		return fail_lock(round->ctx, round->what, r,
+				 "list the lock entries of");
+	if (!lockers.n || !strcmp(lockers.tag, TAG_MANAGED))
+		r = GRANTED;
+	else if (lockers.exclusive || strcmp(lockers.tag, TAG) != 0)
+		r = refuse_foreign(round->ctx, round->what, name, &lockers);
+	for (i = 0; r >= 0 && i < lockers.n; i++) {
+		if (!strcmp(lockers.tag, TAG_MANAGED))
+			break;
+		r = judge(round, name, &lockers, i);
+		if (r > verdict)
+			verdict = r;
+	}
+	xlrbd__lockers_dispose(&lockers);
+	return r < 0 ? r : verdict;
+}
+
+/*
+ * Looks under both names: an image whose exclusive-lock feature was switched
+ * while attached has entries under the other one.
+ */
+static int look(struct round *round)
+{
+	int rbd, own;
+
+	rbd = look_at(round, LOCK_RBD);
+	if (rbd < 0)
+		return rbd;
+	own = look_at(round, LOCK_OWN);
+	return own < 0 || own > rbd ? own : rbd;
+}
+
+static int wait_until_granted(struct round *round,
+			      const struct xlrbd__deadline *deadline)
+{
+	unsigned int pause_ms = 10;
+	int verdict;
+
+	for (;;) {
+		verdict = look(round);
+		if (verdict <= GRANTED)
+			return verdict;
+		if (verdict == LOOK_AGAIN)
+			continue;
+		if (!xlrbd__deadline_pause(deadline, &pause_ms, 200))
+			return refuse(round->ctx, round->what,
+				      &round->waits_for);
+	}
+}
+
+void xlrbd__lock_prepare(struct xlrbd__lock *lock, struct xlrbd__ceph *ceph,
+			 const struct xlrbd__image *image,
+			 const struct xlrbd__cookie *me)
+{
+	memset(lock, 0, sizeof(*lock));
+	snprintf(lock->name, sizeof(lock->name), "%s",
+		 xlrbd__lock_name(image));
+	xlrbd__ceph_client(ceph, lock->client);
+	xlrbd__cookie_format(me, lock->pending);
+}
+
+int xlrbd__lock_register(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			 const struct xlrbd__image *image,
+			 const struct xlrbd__cookie *me, const char *what,
+			 const struct xlrbd__deadline *deadline,
+			 struct xlrbd__lock *lock)
+{
+	struct round round = {
+		.ctx = ctx, .ceph = ceph, .image = image, .me = me,
+		.lock = lock, .what = what,
+	};
+	int rc;
+
+	rc = xlrbd__ceph_lock_shared(ceph, image, lock->name, TAG,
+				     lock->pending);
+	/* Somebody else's kind of lock: looking names it. */
+	if (rc == -EBUSY)
+		rc = look(&round) < 0 ? -EBUSY :
+		     xlrbd__fail(ctx, rc,
+				 "%s: was locked by somebody else a moment ago; try again",
+				 what);
+	else if (rc < 0)
+		rc = fail_lock(ctx, what, rc, "lock");
+	else
+		rc = wait_until_granted(&round, deadline);
+	return rc;
+}
+
+static int still_registered(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			    const struct xlrbd__image *image,
+			    const char *what, const struct xlrbd__lock *lock)
+{
+	struct xlrbd__lockers lockers;
+	bool found = false;
+	size_t i;
+	int r;
+
+	r = xlrbd__ceph_lock_list(ceph, image, lock->name, &lockers);
+	if (r < 0)
+		return fail_lock(ctx, what, r, "list the lock entries of");
+	for (i = 0; i < lockers.n; i++)
+		if (!strcmp(lockers.v[i].client, lock->client) &&
+		    !strcmp(lockers.v[i].cookie, lock->pending))
+			found = true;
+	xlrbd__lockers_dispose(&lockers);
+	if (!found)
+		return xlrbd__fail(ctx, -EBUSY,
+				   "%s: this attach was taken for dead and its lock entry broken; try again",
+				   what);
+	return 0;
+}
+
+int xlrbd__lock_promote(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			const struct xlrbd__image *image,
+			const struct xlrbd__cookie *me, const char *what,
+			struct xlrbd__lock *lock)
+{
+	int rc;
+
+	xlrbd__cookie_format(me, lock->held);
+	rc = xlrbd__ceph_lock_shared(ceph, image, lock->name, TAG, lock->held);
+	if (rc < 0)
+		return fail_lock(ctx, what, rc, "hold the lock of");
+	/*
+	 * The second look: whoever broke the pending entry either listed
+	 * before the held one was added, and then it is gone here, or after,
+	 * and then has seen it.
+	 */
+	rc = still_registered(ctx, ceph, image, what, lock);
+	if (rc < 0)
+		return rc;
+	rc = xlrbd__ceph_lock_break(ceph, image, lock->name, lock->client,
+				    lock->pending);
+	if (rc < 0 && rc != -ENOENT)
+		return fail_lock(ctx, what, rc, "drop the pending entry of");
+	lock->pending[0] = '\0';
+	return 0;
+}
+
+static int withdraw_one(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			const struct xlrbd__image *image,
+			const struct xlrbd__lock *lock, const char *what,
+			char *cookie)
+{
+	int r;
+
+	if (!cookie[0])
+		return 0;
+	r = xlrbd__ceph_lock_break(ceph, image, lock->name, lock->client,
+				   cookie);
+	if (r < 0 && r != -ENOENT)
+		return fail_lock(ctx, what, r, "withdraw the lock entry of");
+	cookie[0] = '\0';
+	return 0;
+}
+
+int xlrbd__lock_withdraw(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			 const struct xlrbd__image *image,
+			 struct xlrbd__lock *lock, const char *what)
+{
+	int held, pending;
+
+	/*
+	 * By breaking: unlocking is for the client that locked, and for
+	 * remove that process is long gone.
+	 */
+	held = withdraw_one(ctx, ceph, image, lock, what, lock->held);
+	pending = withdraw_one(ctx, ceph, image, lock, what, lock->pending);
+	return held < 0 ? held : pending;
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What this host remembers in /run until it reboots: a record for each vbd,
+ * and locks against other helpers.
+ *
+ * xenstore cannot serve: libxl deletes a disk's nodes whether remove worked
+ * or not.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+static void record_path(const struct xlrbd__vbd *vbd, const char *suffix,
+			char out[PATH_MAX])
+{
+	snprintf(out, PATH_MAX, XLRBD_RUN_DIR "/vbd-%u-%u%s", vbd->domid,
+		 vbd->devid, suffix);
+}
+
+static int fail_file(struct xlrbd_ctx *ctx, int r, const char *tried,
+		     const char *path)
+{
+	return xlrbd__fail(ctx, r, "%s %s: %s", tried, path, strerror(-r));
+}
+
+static int make_run_dir(struct xlrbd_ctx *ctx)
+{
+	if (mkdir(XLRBD_RUN_DIR, 0700) < 0 && errno != EEXIST)
+		return fail_file(ctx, -errno, "make", XLRBD_RUN_DIR);
+	return 0;
+}
+
+static json_t *spec_to_json(const struct xlrbd_spec *spec)
+{
+	return json_pack("{s:s* s:s* s:s* s:i}",
+			 "id", spec->id, "conf", spec->conf,
+			 "cluster", spec->cluster,
+			 "timeout", (int)spec->timeout_s);
+}
+
+static json_t *record_to_json(const struct xlrbd__record *record)
+{
+	const struct xlrbd__image *image = &record->image;
+	const struct xlrbd__device *device = &record->device;
+	const struct xlrbd__lock *lock = &record->lock;
+
+	return json_pack("{s:{s:s s:I s:s s:s s:s s:s s:s} s:{s:i s:i s:i s:s} s:{s:s s:s s:s s:s} s:o}",
+			 "image",
+			 "fsid", image->fsid,
+			 "pool_id", (json_int_t)image->pool_id,
+			 "pool", image->pool, "namespace", image->ns,
+			 "name", image->name, "snapshot", image->snap,
+			 "id", image->id,
+			 "device",
+			 "id", device->id, "major", (int)device->major,
+			 "minor", (int)device->minor,
+			 "client_addr", device->client_addr,
+			 "lock",
+			 "name", lock->name, "client", lock->client,
+			 "pending", lock->pending, "held", lock->held,
+			 "connect", spec_to_json(&record->spec));
+}
+
+int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
+		     const struct xlrbd__record *record)
+{
+	char path[PATH_MAX], temporary[PATH_MAX];
+	json_t *json;
+	FILE *file;
+	int rc;
+
+	rc = make_run_dir(ctx);
+	if (rc < 0)
+		return rc;
+	record_path(vbd, "", path);
+	record_path(vbd, ".new", temporary);
+	json = record_to_json(record);
+	if (!json)
+		return xlrbd__fail(ctx, -EINVAL,
+				   "write %s: a name is not UTF-8", path);
+	/* The directory is closed to others, so the mode does not matter. */
+	file = fopen(temporary, "we");
+	if (!file)
+		rc = -errno;
+	else if (json_dumpf(json, file, JSON_INDENT(2)) < 0 ||
+		 putc('\n', file) == EOF)
+		rc = -EIO;
+	if (file && fclose(file) != 0 && !rc)
+		rc = -errno;
+	/* tmpfs, and meaningless after a crash: no fsync. */
+	if (!rc && rename(temporary, path) < 0)
+		rc = -errno;
+	json_decref(json);
+	return rc ? fail_file(ctx, rc, "write", path) : 0;
+}
+
+static bool get_string(json_t *object, const char *key, char *out, size_t size)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text && (size_t)snprintf(out, size, "%s", text) < size;
+}
+
+static bool get_int(json_t *object, const char *key, int64_t *out)
+{
+	json_t *value = json_object_get(object, key);
+
+	*out = json_integer_value(value);
+	return json_is_integer(value);
+}
+
+#define GET(object, key, member) \
+	get_string(object, key, member, sizeof(member))
+
+static bool image_from_json(json_t *json, struct xlrbd__image *image)
+{
+	return GET(json, "fsid", image->fsid) &&
+	       get_int(json, "pool_id", &image->pool_id) &&
+	       GET(json, "pool", image->pool) &&
+	       GET(json, "namespace", image->ns) &&
+	       GET(json, "name", image->name) &&
+	       GET(json, "snapshot", image->snap) &&
+	       GET(json, "id", image->id);
+}
+
+static bool device_from_json(json_t *json, struct xlrbd__device *device)
+{
+	int64_t id, major, minor;
+
+	if (!get_int(json, "id", &id) || !get_int(json, "major", &major) ||
+	    !get_int(json, "minor", &minor))
+		return false;
+	device->id = (int)id;
+	device->major = (unsigned int)major;
+	device->minor = (unsigned int)minor;
+	return GET(json, "client_addr", device->client_addr);
+}
+
+static bool lock_from_json(json_t *json, struct xlrbd__lock *lock)
+{
+	return GET(json, "name", lock->name) &&
+	       GET(json, "client", lock->client) &&
+	       GET(json, "pending", lock->pending) &&
+	       GET(json, "held", lock->held);
+}
+
+/* Optional members; NULL means the default, as in the target. */
+static bool spec_from_json(json_t *json, struct xlrbd_spec *spec)
+{
+	const struct {
+		const char *key;
+		char **member;
+	} strings[] = {
+		{ "id", &spec->id }, { "conf", &spec->conf },
+		{ "cluster", &spec->cluster },
+	};
+	int64_t timeout;
+	size_t i;
+
+	for (i = 0; i < XLRBD__ARRAY_SIZE(strings); i++) {
+		json_t *value = json_object_get(json, strings[i].key);
+
+		if (!value)
+			continue;
+		*strings[i].member = strdup(json_string_value(value) ?: "");
+		if (!*strings[i].member)
+			return false;
+	}
+	if (!get_int(json, "timeout", &timeout))
+		return false;
+	spec->timeout_s = (unsigned int)timeout;
+	return true;
+}
+
+int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
+		    struct xlrbd__record *record_out)
+{
+	json_error_t error;
+	char path[PATH_MAX];
+	json_t *json;
+	bool ok;
+
+	memset(record_out, 0, sizeof(*record_out));
+	record_path(vbd, "", path);
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return -ENOENT;
+	json = json_load_file(path, 0, &error);
+	if (!json)
+		return xlrbd__fail(ctx, -EIO, "read %s: %s", path, error.text);
+	ok = image_from_json(json_object_get(json, "image"),
+			     &record_out->image) &&
+	     device_from_json(json_object_get(json, "device"),
+			      &record_out->device) &&
+	     lock_from_json(json_object_get(json, "lock"),
+			    &record_out->lock) &&
+	     spec_from_json(json_object_get(json, "connect"),
+			    &record_out->spec);
+	json_decref(json);
+	if (ok)
+		return 0;
+	xlrbd__record_dispose(record_out);
+	return xlrbd__fail(ctx, -EIO,
+			   "read %s: not a record of this version", path);
+}
+
+void xlrbd__record_dispose(struct xlrbd__record *record)
+{
+	xlrbd_spec_dispose(&record->spec);
+	memset(record, 0, sizeof(*record));
+}
+
+int xlrbd__run_delete(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd)
+{
+	char path[PATH_MAX];
+
+	record_path(vbd, "", path);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return fail_file(ctx, -errno, "delete", path);
+	return 0;
+}
+
+/* Is @fd still the file at @path?  Its last holder deletes it. */
+static bool is_current(int fd, const char *path)
+{
+	struct stat ours, now;
+
+	return fstat(fd, &ours) == 0 && stat(path, &now) == 0 &&
+	       ours.st_dev == now.st_dev && ours.st_ino == now.st_ino;
+}
+
+static int try_lock(const char *path, int *fd_out)
+{
+	int fd, r;
+
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		r = -errno;
+	else
+		r = is_current(fd, path) ? 0 : -EWOULDBLOCK;
+	if (r < 0)
+		close(fd);
+	else
+		*fd_out = fd;
+	return r;
+}
+
+static int lock_file(struct xlrbd_ctx *ctx, const char *path,
+		     const struct xlrbd__deadline *deadline, int *fd_out)
+{
+	unsigned int pause_ms = 2;
+	int rc;
+
+	rc = make_run_dir(ctx);
+	if (rc < 0)
+		return rc;
+	do
+		rc = try_lock(path, fd_out);
+	while (rc == -EWOULDBLOCK &&
+	       xlrbd__deadline_pause(deadline, &pause_ms, 100));
+	if (rc == -EWOULDBLOCK)
+		return xlrbd__fail(ctx, -ETIMEDOUT,
+				   "wait for %s: another helper holds it; see `fuser -v %s`",
+				   path, path);
+	return rc ? fail_file(ctx, rc, "lock", path) : 0;
+}
+
+int xlrbd__run_lock_vbd(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
+			const struct xlrbd__deadline *deadline, int *fd_out)
+{
+	char path[PATH_MAX];
+
+	record_path(vbd, ".lock", path);
+	return lock_file(ctx, path, deadline, fd_out);
+}
+
+int xlrbd__run_lock_image(struct xlrbd_ctx *ctx,
+			  const struct xlrbd__image *image,
+			  const struct xlrbd__deadline *deadline, int *fd_out)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path),
+		 XLRBD_RUN_DIR "/image-%s-%" PRId64 "-%s.lock", image->fsid,
+		 image->pool_id, image->id);
+	return lock_file(ctx, path, deadline, fd_out);
+}
+
+void xlrbd__run_unlock(int fd)
+{
+	char link[64], path[PATH_MAX];
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n > 0) {
+		path[n] = '\0';
+		if (is_current(fd, path))
+			unlink(path);
+	}
+	close(fd);
+}

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The target grammar: [POOL[/NAMESPACE]:]IMAGE[@SNAPSHOT][,OPTION[=VALUE]]...
+ *
+ * The first comma ends the name; %XX stands for any byte that the grammar
+ * uses.  Pure: nothing here looks at a cluster, a file or the environment.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/*
+ * The longest snapshot name krbd takes (linux: RBD_MAX_SNAP_NAME_LEN); used
+ * for every name.
+ */
+#define NAME_LENGTH_MAX	510
+/*
+ * xenstored refuses larger values (xen: XENSTORE_PAYLOAD_MAX), so a longer
+ * target cannot have come from xl.
+ */
+#define TARGET_LENGTH_MAX 4096
+/* How much of a bad target an error quotes. */
+#define QUOTE_MAX	80
+
+const char *xlrbd_mode_name(enum xlrbd_mode mode)
+{
+	switch (mode) {
+	case XLRBD_MODE_UNSET:
+		break;
+	case XLRBD_MODE_R:
+		return "r";
+	case XLRBD_MODE_W:
+		return "w";
+	case XLRBD_MODE_R_SHARED:
+		return "r!";
+	case XLRBD_MODE_W_SHARED:
+		return "w!";
+	}
+	return "";
+}
+
+bool xlrbd__mode_writes(enum xlrbd_mode mode)
+{
+	return mode == XLRBD_MODE_W || mode == XLRBD_MODE_W_SHARED;
+}
+
+static int bad(struct xlrbd_ctx *ctx, const char *text, const char *why)
+{
+	return xlrbd__fail(ctx, -EINVAL, "target: %s: \"%.*s\"%s", why,
+			   QUOTE_MAX, text,
+			   strlen(text) > QUOTE_MAX ? "..." : "");
+}
+
+/*
+ * krbd takes its names as words of one line and options separated by commas
+ * (linux: rbd_add_parse_args()), so blanks and control characters cannot be
+ * passed on; '/' and '@' are refused by librbd in image names.
+ */
+static bool name_is_usable(const char *name)
+{
+	const unsigned char *p;
+
+	for (p = (const unsigned char *)name; *p; p++)
+		if (*p <= 0x20 || *p == 0x7f || *p == '/' || *p == '@')
+			return false;
+	return true;
+}
+
+/* Takes @length bytes of @text as a name of the kind @kind. */
+static int take_name(struct xlrbd_ctx *ctx, const char *kind, const char *text,
+		     size_t length, char **name_out)
+{
+	char why[64];
+	char *name = strndup(text, length);
+
+	if (!name)
+		return xlrbd__fail_nomem(ctx);
+	*name_out = name;
+	if (!length)
+		snprintf(why, sizeof(why), "no %s name", kind);
+	else if (!xlrbd__unescape(name))
+		snprintf(why, sizeof(why), "bad %%XX in the %s name", kind);
+	else if (strlen(name) > NAME_LENGTH_MAX)
+		snprintf(why, sizeof(why), "%s name longer than %d bytes",
+			 kind, NAME_LENGTH_MAX);
+	else if (!name_is_usable(name))
+		snprintf(why, sizeof(why),
+			 "blank, control character, '/' or '@' in the %s name",
+			 kind);
+	else
+		return 0;
+	return bad(ctx, text, why);
+}
+
+/* POOL[/NAMESPACE] */
+static int parse_pool(struct xlrbd_ctx *ctx, const char *text, size_t length,
+		      struct xlrbd_spec *spec)
+{
+	const char *slash = memchr(text, '/', length);
+	size_t pool_length = slash ? (size_t)(slash - text) : length;
+	int rc;
+
+	rc = take_name(ctx, "pool", text, pool_length, &spec->pool);
+	if (rc < 0 || !slash)
+		return rc;
+	return take_name(ctx, "namespace", slash + 1, length - pool_length - 1,
+			 &spec->ns);
+}
+
+/* Everything before the first comma. */
+static int parse_name(struct xlrbd_ctx *ctx, char *text,
+		      struct xlrbd_spec *spec)
+{
+	char *end = strchr(text, ':');
+	char *image = text;
+	char *at;
+	int rc;
+
+	if (!end)
+		end = strrchr(text, '/');
+	else if (strchr(end + 1, ':') || strchr(end + 1, '/'))
+		return bad(ctx, text, "more than one ':', or '/' after it");
+	if (end) {
+		rc = parse_pool(ctx, text, end - text, spec);
+		if (rc < 0)
+			return rc;
+		image = end + 1;
+	}
+	at = strchr(image, '@');
+	rc = take_name(ctx, "image", image,
+		       at ? (size_t)(at - image) : strlen(image), &spec->image);
+	if (rc < 0 || !at)
+		return rc;
+	return take_name(ctx, "snapshot", at + 1, strlen(at + 1), &spec->snap);
+}
+
+/* Letters, digits and @extra only, and not empty. */
+static bool is_word(const char *value, const char *extra)
+{
+	const char *p;
+
+	for (p = value; *p; p++)
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+		      (*p >= '0' && *p <= '9') || strchr(extra, *p)))
+			return false;
+	return p != value;
+}
+
+static int set_once(struct xlrbd_ctx *ctx, const char *text, char **member,
+		    const char *value)
+{
+	if (*member)
+		return bad(ctx, text, "option given twice");
+	*member = strdup(value);
+	return *member ? 0 : xlrbd__fail_nomem(ctx);
+}
+
+static int take_id(struct xlrbd_ctx *ctx, const char *text, const char *value,
+		   struct xlrbd_spec *spec)
+{
+	if (!strncmp(value, "client.", 7))
+		return bad(ctx, text, "id= goes without \"client.\"");
+	if (!is_word(value, "._-"))
+		return bad(ctx, text, "id= takes a cephx id, such as id=xen");
+	return set_once(ctx, text, &spec->id, value);
+}
+
+static int take_conf(struct xlrbd_ctx *ctx, const char *text,
+		     const char *value, struct xlrbd_spec *spec)
+{
+	if (value[0] != '/')
+		return bad(ctx, text, "conf= takes an absolute path");
+	return set_once(ctx, text, &spec->conf, value);
+}
+
+static int take_cluster(struct xlrbd_ctx *ctx, const char *text,
+			const char *value, struct xlrbd_spec *spec)
+{
+	if (!is_word(value, "_-"))
+		return bad(ctx, text, "cluster= takes a name, such as ceph");
+	return set_once(ctx, text, &spec->cluster, value);
+}
+
+static int take_mode(struct xlrbd_ctx *ctx, const char *text,
+		     const char *value, struct xlrbd_spec *spec)
+{
+	enum xlrbd_mode mode;
+
+	if (spec->mode)
+		return bad(ctx, text, "option given twice");
+	for (mode = XLRBD_MODE_R; mode <= XLRBD_MODE_W_SHARED; mode++)
+		if (!strcmp(value, xlrbd_mode_name(mode)))
+			spec->mode = mode;
+	return spec->mode ? 0 :
+	       bad(ctx, text, "mode= takes one of r, w, r!, w!");
+}
+
+static int take_timeout(struct xlrbd_ctx *ctx, const char *text,
+			const char *value, struct xlrbd_spec *spec)
+{
+	char why[64];
+	unsigned long seconds;
+
+	if (spec->timeout_s)
+		return bad(ctx, text, "option given twice");
+	seconds = strlen(value) <= 3 && is_word(value, "") ?
+		  strtoul(value, NULL, 10) : 0;
+	if (seconds < XLRBD_TIMEOUT_MIN || seconds > XLRBD_TIMEOUT_MAX) {
+		snprintf(why, sizeof(why), "timeout= takes %d to %d seconds",
+			 XLRBD_TIMEOUT_MIN, XLRBD_TIMEOUT_MAX);
+		return bad(ctx, text, why);
+	}
+	spec->timeout_s = seconds;
+	return 0;
+}
+
+/*
+ * The krbd options that an administrator may want per disk (linux:
+ * Documentation of rbd(8), "KERNEL RBD (KRBD) OPTIONS").  Not here: what would
+ * break this software's own promises (exclusive: a migration's destination
+ * could not map; lock_timeout, osd_request_timeout: lost writes; ro, rw, name
+ * and secret: ours to say).
+ */
+static const struct {
+	const char *name;
+	bool takes_value;
+} map_options[] = {
+	{ "queue_depth", true },
+	{ "alloc_size", true },
+	{ "read_from_replica", true },
+	{ "crush_location", true },
+	{ "compression_hint", true },
+	{ "ms_mode", true },
+	{ "rxbounce", false },
+	{ "notrim", false },
+	{ "noshare", false },
+	{ "lock_on_read", false },
+	{ "abort_on_full", false },
+	{ "tcp_nodelay", false },
+	{ "notcp_nodelay", false },
+};
+
+static bool map_option_is_allowed(const char *option)
+{
+	size_t length = strcspn(option, "=");
+	size_t i;
+
+	for (i = 0; i < XLRBD__ARRAY_SIZE(map_options); i++)
+		if (strlen(map_options[i].name) == length &&
+		    !strncmp(option, map_options[i].name, length))
+			return map_options[i].takes_value ?
+			       is_word(option + length, "=._-:|/") &&
+			       option[length + 1] : !option[length];
+	return false;
+}
+
+static int take_map(struct xlrbd_ctx *ctx, const char *text, const char *value,
+		    struct xlrbd_spec *spec)
+{
+	char *joined;
+	int r;
+
+	if (!map_option_is_allowed(value))
+		return bad(ctx, text,
+			   "not a map option that may be set; see block-rbd(8)");
+	if (!spec->map_options)
+		return set_once(ctx, text, &spec->map_options, value);
+	r = asprintf(&joined, "%s,%s", spec->map_options, value);
+	if (r < 0)
+		return xlrbd__fail_nomem(ctx);
+	free(spec->map_options);
+	spec->map_options = joined;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*take)(struct xlrbd_ctx *ctx, const char *text, const char *value,
+		    struct xlrbd_spec *spec);
+} options[] = {
+	{ "id", take_id },
+	{ "conf", take_conf },
+	{ "cluster", take_cluster },
+	{ "mode", take_mode },
+	{ "map", take_map },
+	{ "timeout", take_timeout },
+};
+
+static int parse_option(struct xlrbd_ctx *ctx, const char *text,
+			struct xlrbd_spec *spec)
+{
+	size_t length = strcspn(text, "=");
+	char *value = NULL;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < XLRBD__ARRAY_SIZE(options); i++)
+		if (strlen(options[i].name) == length &&
+		    !strncmp(text, options[i].name, length))
+			break;
+	if (i == XLRBD__ARRAY_SIZE(options))
+		return bad(ctx, text, "unknown option; see block-rbd(8)");
+	if (!text[length] || !text[length + 1])
+		return bad(ctx, text, "option without its value");
+	value = strdup(text + length + 1);
+	if (!value)
+		return xlrbd__fail_nomem(ctx);
+	if (!xlrbd__unescape(value))
+		rc = bad(ctx, text, "bad %XX");
+	else if (!name_is_usable(value) && options[i].take != take_conf &&
+		 options[i].take != take_map)
+		rc = bad(ctx, text, "blank, control character, '/' or '@'");
+	else
+		rc = options[i].take(ctx, text, value, spec);
+	free(value);
+	return rc;
+}
+
+/* What can be told from the target alone. */
+static int check_together(struct xlrbd_ctx *ctx, const char *target,
+			  const struct xlrbd_spec *spec)
+{
+	if (spec->snap && xlrbd__mode_writes(spec->mode))
+		return bad(ctx, target, "a snapshot cannot be written to");
+	if (spec->conf && spec->cluster)
+		return bad(ctx, target,
+			   "conf= and cluster= both name the configuration");
+	return 0;
+}
+
+int xlrbd_spec_parse(struct xlrbd_ctx *ctx, const char *target,
+		     struct xlrbd_spec *spec_out)
+{
+	char *copy, *rest, *text;
+	int rc;
+
+	memset(spec_out, 0, sizeof(*spec_out));
+	if (!*target)
+		return xlrbd__fail(ctx, -EINVAL,
+				   "target: empty; it takes POOL:IMAGE, such as target=rbd:web1");
+	if (strlen(target) > TARGET_LENGTH_MAX)
+		return bad(ctx, target, "longer than 4096 bytes");
+	copy = rest = strdup(target);
+	if (!copy)
+		return xlrbd__fail_nomem(ctx);
+	text = strsep(&rest, ",");
+	rc = parse_name(ctx, text, spec_out);
+	while (!rc && rest) {
+		text = strsep(&rest, ",");
+		rc = parse_option(ctx, text, spec_out);
+	}
+	if (!rc)
+		rc = check_together(ctx, target, spec_out);
+	free(copy);
+	if (rc < 0)
+		xlrbd_spec_dispose(spec_out);
+	return rc;
+}
+
+void xlrbd_spec_dispose(struct xlrbd_spec *spec)
+{
+	free(spec->pool);
+	free(spec->ns);
+	free(spec->image);
+	free(spec->snap);
+	free(spec->id);
+	free(spec->conf);
+	free(spec->cluster);
+	free(spec->map_options);
+	memset(spec, 0, sizeof(*spec));
+}
+
+char *xlrbd__spec_name(const struct xlrbd_spec *spec)
+{
+	char *name;
+	int r;
+
+	r = asprintf(&name, "%s%s%s%s%s%s%s", spec->pool ? spec->pool : "",
+		     spec->ns ? "/" : "", spec->ns ? spec->ns : "",
+		     spec->pool ? "/" : "", spec->image,
+		     spec->snap ? "@" : "", spec->snap ? spec->snap : "");
+	return r < 0 ? NULL : name;
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * xenstore: what libxl wrote about a disk, and what blkback waits for.  The
+ * only file that includes xenstore.h.
+ *
+ * Paths are relative, as libxl gives them: xenstored takes them as below
+ * /local/domain/<us>, so this works in a driver domain as well.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xenstore.h>
+
+#include "internal.h"
+
+#define NO_UUID "00000000-0000-0000-0000-000000000000"
+/* xen: io/xenbus.h */
+#define STATE_INIT_WAIT	"2"
+#define STATE_CLOSED	"6"
+
+struct xlrbd__store {
+	struct xs_handle *xs;
+};
+
+int xlrbd__vbd_parse_path(struct xlrbd_ctx *ctx, const char *path,
+			  struct xlrbd__vbd *vbd_out)
+{
+	memset(vbd_out, 0, sizeof(*vbd_out));
+	if (sscanf(path, "backend/vbd/%u/%u", &vbd_out->domid,
+		   &vbd_out->devid) == 2)
+		snprintf(vbd_out->path, sizeof(vbd_out->path),
+			 "backend/vbd/%u/%u", vbd_out->domid, vbd_out->devid);
+	/* sscanf() forgives signs, blanks and what follows; we do not. */
+	if (strcmp(vbd_out->path, path) != 0)
+		return xlrbd__fail(ctx, -EINVAL,
+				   "XENBUS_PATH: \"%.80s\" is not backend/vbd/DOMID/DEVID",
+				   path);
+	return 0;
+}
+
+void xlrbd__vbd_dispose(struct xlrbd__vbd *vbd)
+{
+	free(vbd->params);
+	memset(vbd, 0, sizeof(*vbd));
+}
+
+int xlrbd__store_open(struct xlrbd_ctx *ctx, struct xlrbd__store **store_out)
+{
+	struct xlrbd__store *store = calloc(1, sizeof(*store));
+	int r;
+
+	if (!store)
+		return xlrbd__fail_nomem(ctx);
+	store->xs = xs_open(0);
+	if (!store->xs) {
+		r = errno ? -errno : -EIO;
+		free(store);
+		return xlrbd__fail(ctx, r,
+				   "connect to xenstored: %s; is this a Xen host, and root?",
+				   strerror(-r));
+	}
+	*store_out = store;
+	return 0;
+}
+
+void xlrbd__store_close(struct xlrbd__store *store)
+{
+	if (!store)
+		return;
+	xs_close(store->xs);
+	free(store);
+}
+
+/* NULL, with errno set, if it cannot be read. */
+static char *read_node(struct xlrbd__store *store, xs_transaction_t t,
+		       const char *format, ...) XLRBD__PRINTF(3, 4);
+
+static char *read_node(struct xlrbd__store *store, xs_transaction_t t,
+		       const char *format, ...)
+{
+	unsigned int length;
+	char path[256];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(path, sizeof(path), format, ap);
+	va_end(ap);
+	return xs_read(store->xs, t, path, &length);
+}
+
+static bool node_is(struct xlrbd__store *store, xs_transaction_t t,
+		    const char *path, const char *node, const char *value)
+{
+	char *text = read_node(store, t, "%s/%s", path, node);
+	bool same = text && !strcmp(text, value);
+
+	free(text);
+	return same;
+}
+
+static int fail_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
+		     const char *node)
+{
+	int r = errno ? -errno : -EIO;
+
+	return xlrbd__fail(ctx, r, "read %s/%s from xenstore: %s", vbd->path,
+			   node, strerror(-r));
+}
+
+/*
+ * The name and UUID of the domain.  In a driver domain they are often not
+ * readable, and domain 0 has no UUID; then what is known has to do.
+ */
+static void read_domain(struct xlrbd__store *store, struct xlrbd__vbd *vbd)
+{
+	char *vm, *name;
+	const char *uuid;
+
+	vm = read_node(store, XBT_NULL, "/local/domain/%u/vm", vbd->domid);
+	uuid = vm ? strrchr(vm, '/') : NULL;
+	snprintf(vbd->uuid, sizeof(vbd->uuid), "%s",
+		 uuid && strlen(uuid + 1) == sizeof(vbd->uuid) - 1 ?
+		 uuid + 1 : NO_UUID);
+	name = read_node(store, XBT_NULL, "/local/domain/%u/name", vbd->domid);
+	if (name)
+		snprintf(vbd->domain, sizeof(vbd->domain), "%s", name);
+	else
+		snprintf(vbd->domain, sizeof(vbd->domain), "%s%u",
+			 vbd->domid ? "dom" : "Domain-", vbd->domid);
+	free(name);
+	free(vm);
+}
+
+int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
+			  struct xlrbd__vbd *vbd)
+{
+	char *text;
+
+	text = read_node(store, XBT_NULL, "%s/physical-device", vbd->path);
+	vbd->published = text != NULL;
+	free(text);
+	vbd->params = read_node(store, XBT_NULL, "%s/params", vbd->path);
+	if (!vbd->params)
+		return fail_read(ctx, vbd, "params");
+	text = read_node(store, XBT_NULL, "%s/mode", vbd->path);
+	if (!text)
+		return fail_read(ctx, vbd, "mode");
+	/* As blkback decides it (linux: xen-blkback/xenbus.c). */
+	vbd->writable = strchr(text, 'w') != NULL;
+	free(text);
+	read_domain(store, vbd);
+	return 0;
+}
+
+bool xlrbd__store_vbd_is_closed(struct xlrbd__store *store,
+				const struct xlrbd__vbd *vbd)
+{
+	return node_is(store, XBT_NULL, vbd->path, "state", STATE_CLOSED) &&
+	       node_is(store, XBT_NULL, vbd->path, "online", "0");
+}
+
+static bool write_node(struct xlrbd__store *store, xs_transaction_t t,
+		       const char *path, const char *node, const char *value)
+{
+	char full[256];
+
+	snprintf(full, sizeof(full), "%s/%s", path, node);
+	return xs_write(store->xs, t, full, value, strlen(value));
+}
+
+/*
+ * One try.  physical-device is what blkback watches for, so the transaction
+ * shows it all at once; that the backend still waits is looked up inside, so
+ * that a destroy in between makes the commit fail.
+ */
+static int try_publish(struct xlrbd__store *store,
+		       const struct xlrbd__vbd *vbd,
+		       const struct xlrbd__device *device)
+{
+	char path[32], number[32];
+	xs_transaction_t t;
+	bool ok;
+
+	snprintf(path, sizeof(path), "/dev/rbd%d", device->id);
+	snprintf(number, sizeof(number), "%x:%x", device->major,
+		 device->minor);
+	t = xs_transaction_start(store->xs);
+	if (t == XBT_NULL)
+		return errno ? -errno : -EIO;
+	if (!node_is(store, t, vbd->path, "state", STATE_INIT_WAIT) ||
+	    !node_is(store, t, vbd->path, "online", "1")) {
+		xs_transaction_end(store->xs, t, true);
+		return -ECANCELED;
+	}
+	ok = write_node(store, t, vbd->path, "physical-device-path", path) &&
+	     write_node(store, t, vbd->path, "physical-device", number) &&
+	     write_node(store, t, vbd->path, "hotplug-status", "connected");
+	if (!ok) {
+		int r = errno ? -errno : -EIO;
+
+		xs_transaction_end(store->xs, t, true);
+		return r;
+	}
+	return xs_transaction_end(store->xs, t, false) ? 0 : -errno;
+}
+
+int xlrbd__store_publish(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
+			 const struct xlrbd__vbd *vbd,
+			 const struct xlrbd__device *device,
+			 const struct xlrbd__deadline *deadline)
+{
+	unsigned int pause_ms = 1;
+	int r;
+
+	/* EAGAIN: somebody else changed what we read; an everyday thing. */
+	do
+		r = try_publish(store, vbd, device);
+	while (r == -EAGAIN && xlrbd__deadline_pause(deadline, &pause_ms, 100));
+	if (r == -ECANCELED)
+		return xlrbd__fail(ctx, r,
+				   "%s: the backend no longer waits for a device; was the domain destroyed?",
+				   vbd->path);
+	if (r < 0)
+		return xlrbd__fail(ctx, r, "write %s to xenstore: %s",
+				   vbd->path, strerror(-r));
+	return 0;
+}
+
+int xlrbd__store_report(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
+			const char *path, const char *message)
+{
+	int r;
+
+	if (write_node(store, XBT_NULL, path, "hotplug-error", message) &&
+	    write_node(store, XBT_NULL, path, "hotplug-status", "error"))
+		return 0;
+	r = errno ? -errno : -EIO;
+	return xlrbd__fail(ctx, r, "write %s/hotplug-error to xenstore: %s",
+			   path, strerror(-r));
+}
