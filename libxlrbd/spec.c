@@ -49,11 +49,18 @@ bool xlrbd__mode_writes(enum xlrbd_mode mode)
 	return mode == XLRBD_MODE_W || mode == XLRBD_MODE_W_SHARED;
 }
 
-static int bad(struct xlrbd_ctx *ctx, const char *text, const char *why)
+/* Names what is wrong and quotes the part of the target where it is. */
+static int bad_part(struct xlrbd_ctx *ctx, const char *text, size_t length,
+		    const char *why)
 {
 	return xlrbd__fail(ctx, -EINVAL, "target: %s: \"%.*s\"%s", why,
-			   QUOTE_MAX, text,
-			   strlen(text) > QUOTE_MAX ? "..." : "");
+			   (int)(length < QUOTE_MAX ? length : QUOTE_MAX),
+			   text, length > QUOTE_MAX ? "..." : "");
+}
+
+static int bad(struct xlrbd_ctx *ctx, const char *text, const char *why)
+{
+	return bad_part(ctx, text, strlen(text), why);
 }
 
 /*
@@ -81,9 +88,12 @@ static int take_name(struct xlrbd_ctx *ctx, const char *kind, const char *text,
 	if (!name)
 		return xlrbd__fail_nomem(ctx);
 	*name_out = name;
-	if (!length)
+	if (!length) {
 		snprintf(why, sizeof(why), "no %s name", kind);
-	else if (!xlrbd__unescape(name))
+		/* Nothing to quote, so what follows the gap. */
+		return bad(ctx, text, why);
+	}
+	if (!xlrbd__unescape(name))
 		snprintf(why, sizeof(why), "bad %%XX in the %s name", kind);
 	else if (strlen(name) > NAME_LENGTH_MAX)
 		snprintf(why, sizeof(why), "%s name longer than %d bytes",
@@ -94,7 +104,7 @@ static int take_name(struct xlrbd_ctx *ctx, const char *kind, const char *text,
 			 kind);
 	else
 		return 0;
-	return bad(ctx, text, why);
+	return bad_part(ctx, text, length, why);
 }
 
 /* POOL[/NAMESPACE] */
@@ -108,8 +118,13 @@ static int parse_pool(struct xlrbd_ctx *ctx, const char *text, size_t length,
 	rc = take_name(ctx, "pool", text, pool_length, &spec->pool);
 	if (rc < 0 || !slash)
 		return rc;
-	return take_name(ctx, "namespace", slash + 1, length - pool_length - 1,
-			 &spec->ns);
+	rc = take_name(ctx, "namespace", slash + 1, length - pool_length - 1,
+		       &spec->ns);
+	/* krbd takes the namespace among its comma separated options. */
+	if (!rc && strchr(spec->ns, ','))
+		rc = bad_part(ctx, slash + 1, length - pool_length - 1,
+			      "',' in the namespace name");
+	return rc;
 }
 
 /* Everything before the first comma. */
@@ -208,7 +223,7 @@ static int take_timeout(struct xlrbd_ctx *ctx, const char *text,
 
 	if (spec->timeout_s)
 		return bad(ctx, text, "option given twice");
-	seconds = strlen(value) <= 3 && is_word(value, "") ?
+	seconds = strlen(value) <= 3 && !value[strspn(value, "0123456789")] ?
 		  strtoul(value, NULL, 10) : 0;
 	if (seconds < XLRBD_TIMEOUT_MIN || seconds > XLRBD_TIMEOUT_MAX) {
 		snprintf(why, sizeof(why), "timeout= takes %d to %d seconds",

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A fake world for the unit tests: stands in for every file of libxlrbd that
+ * touches something outside (libxlrbd_world_sources).  It keeps a journal of
+ * what was called, fails where it is told to, and knows what is left behind.
+ */
+#ifndef FAKE_H
+#define FAKE_H
+
+#include "internal.h"
+
+#define FAKE_LOCKERS_MAX 16
+
+struct fake_locker {
+	char lock[16], tag[16], client[32], cookie[XLRBD__COOKIE_MAX];
+	bool exclusive;
+};
+
+struct fake {
+	/* What is there; set by the test. */
+	char params[256];
+	bool writable, published, closed, publish_fails;
+	char domain[64], uuid[37];
+	uint64_t features;
+	struct xlrbd__record record;
+
+	/* What is left behind. */
+	bool mapped, recorded, published_by_us, vbd_locked, image_locked;
+	int stores, connections;
+	struct fake_locker lockers[FAKE_LOCKERS_MAX];
+	size_t n_lockers;
+
+	/* Step @fail_at of the journal (from 0) fails with @fail_rc. */
+	int fail_at, fail_rc;
+	int n_steps;
+	char journal[4096];	/* the steps' names, blank separated */
+
+	/* Called before each listing of lockers: somebody else's move. */
+	void (*on_list)(void);
+	int n_lists;
+};
+
+extern struct fake fake;
+
+/* An empty world with a writable rbd/web1 for domain web1, 1/51712. */
+void fake_reset(void);
+/* Adds somebody else's entry. */
+void fake_lock(const char *lock, const char *tag, bool exclusive,
+	       const char *client, const char *cookie);
+/* Entries whose cookie has the state @state; all of them if NULL. */
+size_t fake_count(const char *state);
+/* Forgets an entry, as somebody else breaking it would. */
+void fake_break(const char *client, const char *state);
+
+#endif /* FAKE_H */

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/unit
+TESTS += tests/unit/unit
+endif
+
+# The pure files of the library over a fake world.
+tests_unit_unit_SOURCES = \
+	$(libxlrbd_pure_sources) \
+	tests/unit/check-attach.c \
+	tests/unit/check-cookie.c \
+	tests/unit/check-deadline.c \
+	tests/unit/check-files.c \
+	tests/unit/check-lock.c \
+	tests/unit/check-spec.c \
+	tests/unit/fake.c \
+	tests/unit/fake.h \
+	tests/unit/main.c \
+	tests/unit/unit.h
+# The tables of specs are constant, their members by type are not.
+tests_unit_unit_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -Wno-write-strings
+tests_unit_unit_LDADD = $(CHECK_LIBS) $(JANSSON_LIBS) -linih

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef UNIT_H
+#define UNIT_H
+
+#include <check.h>
+
+/* One suite for each file of the library that is pure. */
+Suite *attach_suite(void);
+Suite *cookie_suite(void);
+Suite *deadline_suite(void);
+Suite *files_suite(void);
+Suite *lock_suite(void);
+Suite *spec_suite(void);
+
+#endif /* UNIT_H */
