@@ -109,7 +109,7 @@ void xlrbd__cookie_format(const struct xlrbd__cookie *cookie,
 /* False if the text is not one of ours, or of a later version. */
 bool xlrbd__cookie_parse(const char *text, struct xlrbd__cookie *cookie_out);
 
-/* ceph.c: the only file that includes librados and librbd */
+/* ceph.c, ceph-image.c, ceph-lock.c: the only ones with librados and librbd */
 
 struct xlrbd__ceph;		/* a connection, with a pool once opened */
 
@@ -148,6 +148,9 @@ void xlrbd__ceph_close(struct xlrbd__ceph *ceph);
 int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   const struct xlrbd_spec *spec, const char *what,
 			   struct xlrbd__image *image_out) XLRBD__CHECKED;
+/* The sentence for what an operation on the cluster came back with. */
+int xlrbd__ceph_fail(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
+		     int r, const char *tried, const char *what);
 /* For remove: the pool of an image that is known by id. */
 int xlrbd__ceph_open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			  const struct xlrbd__image *image) XLRBD__CHECKED;

@@ -19,7 +19,10 @@ libxlrbd_pure_sources = \
 libxlrbd_world_sources = \
 	libxlrbd/access.c \
 	libxlrbd/blkback.c \
+	libxlrbd/ceph.h \
 	libxlrbd/ceph.c \
+	libxlrbd/ceph-image.c \
+	libxlrbd/ceph-lock.c \
 	libxlrbd/file.c \
 	libxlrbd/host.c \
 	libxlrbd/krbd.c \

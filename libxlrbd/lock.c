@@ -142,20 +142,6 @@ static int refuse_foreign(struct xlrbd_ctx *ctx, const char *what,
 			   lockers->v[0].client, lockers->v[0].addr);
 }
 
-static int fail_lock(struct xlrbd_ctx *ctx, const char *what, int r,
-		     const char *tried)
-{
-	if (r == -EPERM || r == -EACCES)
-		return xlrbd__fail(ctx, r,
-				   "%s %s: the caps of this cephx user do not allow locks; it needs mon 'profile rbd' osd 'profile rbd pool=...'",
-				   tried, what);
-	if (r == -ETIMEDOUT)
-		return xlrbd__fail(ctx, r,
-				   "%s %s: the OSDs did not answer in time; see `ceph health detail`",
-				   tried, what);
-	return xlrbd__fail(ctx, r, "%s %s: %s", tried, what, strerror(-r));
-}
-
 enum verdict { GRANTED, WAIT, LOOK_AGAIN };
 
 /* All that one round of looking needs. */
@@ -181,8 +167,8 @@ static int break_stale(struct round *round, const char *name,
 	r = xlrbd__ceph_lock_break(round->ceph, round->image, name,
 				   locker->client, locker->cookie);
 	if (r < 0 && r != -ENOENT)
-		return fail_lock(round->ctx, round->what, r,
-				 "break a stale entry of");
+		return xlrbd__ceph_fail(round->ctx, round->ceph, r,
+					"break a stale entry of", round->what);
 	return LOOK_AGAIN;
 }
 
@@ -224,8 +210,9 @@ static int look_at(struct round *round, const char *name)
 
 	r = xlrbd__ceph_lock_list(round->ceph, round->image, name, &lockers);
 	if (r < 0)
-		return fail_lock(round->ctx, round->what, r,
-				 "list the lock entries of");
+		return xlrbd__ceph_fail(round->ctx, round->ceph, r,
+					"list the lock entries of",
+					round->what);
 	if (!lockers.n || !strcmp(lockers.tag, TAG_MANAGED))
 		r = GRANTED;
 	else if (lockers.exclusive || strcmp(lockers.tag, TAG) != 0)
@@ -306,7 +293,7 @@ int xlrbd__lock_register(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 				 "%s: was locked by somebody else a moment ago; try again",
 				 what);
 	else if (rc < 0)
-		rc = fail_lock(ctx, what, rc, "lock");
+		rc = xlrbd__ceph_fail(ctx, ceph, rc, "lock", what);
 	else
 		rc = wait_until_granted(&round, deadline);
 	return rc;
@@ -323,7 +310,8 @@ static int still_registered(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 
 	r = xlrbd__ceph_lock_list(ceph, image, lock->name, &lockers);
 	if (r < 0)
-		return fail_lock(ctx, what, r, "list the lock entries of");
+		return xlrbd__ceph_fail(ctx, ceph, r,
+					"list the lock entries of", what);
 	for (i = 0; i < lockers.n; i++)
 		if (!strcmp(lockers.v[i].client, lock->client) &&
 		    !strcmp(lockers.v[i].cookie, lock->pending))
@@ -346,7 +334,8 @@ int xlrbd__lock_promote(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	xlrbd__cookie_format(me, lock->held);
 	rc = xlrbd__ceph_lock_shared(ceph, image, lock->name, TAG, lock->held);
 	if (rc < 0)
-		return fail_lock(ctx, what, rc, "hold the lock of");
+		return xlrbd__ceph_fail(ctx, ceph, rc, "hold the lock of",
+					what);
 	/*
 	 * The second look: whoever broke the pending entry either listed
 	 * before the held one was added, and then it is gone here, or after,
@@ -358,7 +347,8 @@ int xlrbd__lock_promote(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	rc = xlrbd__ceph_lock_break(ceph, image, lock->name, lock->client,
 				    lock->pending);
 	if (rc < 0 && rc != -ENOENT)
-		return fail_lock(ctx, what, rc, "drop the pending entry of");
+		return xlrbd__ceph_fail(ctx, ceph, rc,
+					"drop the pending entry of", what);
 	lock->pending[0] = '\0';
 	return 0;
 }
@@ -375,7 +365,8 @@ static int withdraw_one(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	r = xlrbd__ceph_lock_break(ceph, image, lock->name, lock->client,
 				   cookie);
 	if (r < 0 && r != -ENOENT)
-		return fail_lock(ctx, what, r, "withdraw the lock entry of");
+		return xlrbd__ceph_fail(ctx, ceph, r,
+					"withdraw the lock entry of", what);
 	cookie[0] = '\0';
 	return 0;
 }

@@ -342,7 +342,8 @@ START_TEST(permission_denied)
 	fake.fail_at = 0;
 	fake.fail_rc = -EPERM;
 	ck_assert_int_eq(attach(), -EPERM);
-	ck_assert_ptr_nonnull(strstr(xlrbd_error(ctx), "profile rbd"));
+	ck_assert_str_eq(xlrbd_error(ctx),
+			 "lock rbd/web1: Operation not permitted");
 }
 END_TEST
 

@@ -336,6 +336,13 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	return step(ctx, "open-image");
 }
 
+int xlrbd__ceph_fail(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
+		     int r, const char *tried, const char *what)
+{
+	(void)ceph;
+	return xlrbd__fail(ctx, r, "%s %s: %s", tried, what, strerror(-r));
+}
+
 int xlrbd__ceph_open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			  const struct xlrbd__image *image)
 {

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Images: finding one and saying what it is.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <rbd/librbd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ceph.h"
+
+static int open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		     const struct xlrbd_spec *spec,
+		     struct xlrbd__image *image)
+{
+	int r;
+
+	rados_cluster_fsid(ceph->cluster, image->fsid, sizeof(image->fsid));
+	snprintf(image->pool, sizeof(image->pool), "%s",
+		 spec->pool ? spec->pool : XLRBD__DEFAULT_POOL);
+	xlrbd__ceph_arm(ceph);
+	r = rados_ioctx_create(ceph->cluster, image->pool, &ceph->io);
+	if (r == -ENOENT)
+		return xlrbd__fail(ctx, r,
+				   "no pool \"%s\" in cluster %s; see `ceph osd pool ls`",
+				   image->pool, image->fsid);
+	if (r < 0)
+		return xlrbd__ceph_fail(ctx, ceph, r, "open pool", image->pool);
+	image->pool_id = rados_ioctx_get_id(ceph->io);
+	/* Lock entries must come and go on a full pool as well. */
+	rados_set_pool_full_try(ceph->io);
+	if (spec->ns) {
+		snprintf(image->ns, sizeof(image->ns), "%s", spec->ns);
+		rados_ioctx_set_namespace(ceph->io, spec->ns);
+	}
+	return 0;
+}
+
+/* -ENOENT has two causes, and the admin wants to know which. */
+static int fail_no_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			 const struct xlrbd__image *image, const char *what)
+{
+	bool exists = true;
+	int r = 0;
+
+	if (image->ns[0]) {
+		rados_ioctx_set_namespace(ceph->io, "");
+		r = rbd_namespace_exists(ceph->io, image->ns, &exists);
+	}
+	if (!r && !exists)
+		return xlrbd__fail(ctx, -ENOENT,
+				   "no namespace \"%s\" in pool %s; see `rbd namespace ls %s`",
+				   image->ns, image->pool, image->pool);
+	return xlrbd__fail(ctx, -ENOENT, "%s: no such image; see `rbd ls %s%s%s`",
+			   what, image->pool, image->ns[0] ? "/" : "",
+			   image->ns);
+}
+
+static int check_snapshot(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			  rbd_image_t rbd, const char *snap, const char *what)
+{
+	bool exists;
+	int r;
+
+	r = rbd_snap_exists(rbd, snap, &exists);
+	if (r < 0)
+		return xlrbd__ceph_fail(ctx, ceph, r, "look for snapshot", what);
+	if (!exists)
+		return xlrbd__fail(ctx, -ENOENT,
+				   "%s: no such snapshot; see `rbd snap ls`",
+				   what);
+	return 0;
+}
+
+static int describe(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		    rbd_image_t rbd, struct xlrbd__image *image,
+		    const char *what)
+{
+	uint8_t old_format;
+	int r;
+
+	r = rbd_get_old_format(rbd, &old_format);
+	if (!r && old_format)
+		return xlrbd__fail(ctx, -EOPNOTSUPP,
+				   "%s: format 1 image; copy it to format 2 with `rbd migration prepare` or `rbd cp`",
+				   what);
+	if (!r)
+		r = rbd_get_features(rbd, &image->features);
+	if (!r)
+		r = rbd_get_id(rbd, image->id, sizeof(image->id));
+	if (r < 0)
+		return xlrbd__ceph_fail(ctx, ceph, r, "inspect", what);
+	image->data_pool_id = rbd_get_data_pool_id(rbd);
+	if (image->snap[0])
+		return check_snapshot(ctx, ceph, rbd, image->snap, what);
+	return 0;
+}
+
+int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			   const struct xlrbd_spec *spec, const char *what,
+			   struct xlrbd__image *image_out)
+{
+	rbd_image_t rbd;
+	int rc;
+
+	memset(image_out, 0, sizeof(*image_out));
+	snprintf(image_out->name, sizeof(image_out->name), "%s", spec->image);
+	if (spec->snap)
+		snprintf(image_out->snap, sizeof(image_out->snap), "%s",
+			 spec->snap);
+	rc = open_pool(ctx, ceph, spec, image_out);
+	if (rc < 0)
+		return rc;
+	xlrbd__ceph_arm(ceph);
+	/* Read-only: registers no watch, so it delays nobody. */
+	rc = rbd_open_read_only(ceph->io, image_out->name, &rbd, NULL);
+	if (rc == -ENOENT)
+		return fail_no_image(ctx, ceph, image_out, what);
+	if (rc < 0)
+		return xlrbd__ceph_fail(ctx, ceph, rc, "open", what);
+	rc = describe(ctx, ceph, rbd, image_out, what);
+	rbd_close(rbd);
+	return rc;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What ceph.c, ceph-image.c and ceph-lock.c share; they are the only files
+ * that include librados and librbd.
+ */
+#ifndef XLRBD_CEPH_H
+#define XLRBD_CEPH_H
+
+#include <rados/librados.h>
+
+#include "internal.h"
+
+struct xlrbd__ceph {
+	rados_t cluster;
+	rados_ioctx_t io;
+	const struct xlrbd__deadline *deadline;
+	int64_t op_timeout_s;	/* as librados was last told */
+	char entity[80];	/* "client.xen" */
+	char conf[256];
+};
+
+/* Before each call of librados: gives it the time that is left. */
+void xlrbd__ceph_arm(struct xlrbd__ceph *ceph);
+
+#endif /* XLRBD_CEPH_H */
