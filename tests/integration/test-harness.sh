@@ -14,13 +14,17 @@ key() {
 	ceph-authtool -p -n client.xen "$WORLD/ceph/ceph.client.xen.keyring"
 }
 
+write() { # write HOST FILE TEXT
+	host "$1" bash -c "echo '$3' >$BUS/$2"
+}
+
 map() { # map HOST IMAGE [,OPTION...] [SNAP]
-	host "$1" bash -c 'echo "$1" >'$BUS/add_single_major _ \
+	write "$1" add_single_major \
 		"10.78.0.1:6789 name=xen,secret=$(key)${3:-} rbd $2 ${4:--}"
 }
 
 unmap() { # unmap HOST ID
-	host "$1" bash -c 'echo "$1" >'$BUS/remove_single_major _ "$2"
+	write "$1" remove_single_major "$2"
 }
 
 attribute() { # attribute HOST ID NAME
@@ -48,12 +52,12 @@ map_looks_like_the_kernels() {
 
 read_only_maps_leave_no_trace() {
 	rbd create --size 10M quiet
-	rbd snap create quiet@then
+	rbd snap create --no-progress quiet@before
 	map 1 quiet ,ro
-	map 1 quiet '' then
+	map 1 quiet '' before
 	expect_eq "$(watchers quiet)" ''
 	expect_eq "$(lockers quiet)" ''
-	expect_eq "$(attribute 1 1 current_snap)" then
+	expect_eq "$(attribute 1 1 current_snap)" before
 	expect_eq "$(krbd 1 io 0 write)" EROFS
 	unmap 1 0
 	unmap 1 1
@@ -83,7 +87,7 @@ namespaces_and_msgr2() {
 	rbd create --size 10M rbd/ns/there
 	expect_fail map 1 there
 	expect_match "$OUTPUT" 'No such file'
-	host 1 bash -c "echo '10.78.0.1:3300 name=xen,secret=$(key),ms_mode=prefer-crc,_pool_ns=ns rbd there -' >$BUS/add_single_major"
+	write 1 add_single_major "10.78.0.1:3300 name=xen,secret=$(key),ms_mode=prefer-crc,_pool_ns=ns rbd there -"
 	expect_eq "$(attribute 1 0 pool_ns)" ns
 	expect_match "$(lockers rbd/ns/there)" 'auto'
 	unmap 1 0
@@ -97,8 +101,7 @@ errors_are_the_kernels() {
 	good="10.78.0.1:6789 name=xen,secret=$(key),mount_timeout=1"
 	rbd create --size 10M err
 	while read -r expected line; do
-		expect_fail host 1 bash -c 'echo "$1" >'$BUS/add_single_major \
-			_ "$line"
+		expect_fail write 1 add_single_major "$line"
 		expect_match "$OUTPUT" "${expected//_/ }" "$line"
 	done <<-LINES
 	Invalid_argument 10.78.0.1
@@ -117,7 +120,7 @@ errors_are_the_kernels() {
 	LINES
 	expect_fail unmap 1 7
 	expect_match "$OUTPUT" 'No such file'
-	expect_fail host 1 bash -c "echo '$good rbd err -' >$BUS/add"
+	expect_fail write 1 add "$good rbd err -"
 	expect_match "$OUTPUT" 'Invalid argument'
 	nothing_left
 }
@@ -189,7 +192,6 @@ killed_writers_undo() { # killed_writers_undo [after]
 	map 1 "killed$*" &
 	pid=$!
 	[[ -z $* ]] || eventually 5 has_watcher "killed$*"
-	# The whole command line, as block-rbd's child is one process.
 	eventually 5 kill_writer
 	wait "$pid" || true
 	expect_match "$(krbd 1 count)" 'now=0 '
@@ -204,8 +206,10 @@ kill_writer() {
 	local pid
 
 	for pid in $(host_processes 1); do
-		[[ $(tr '\0' ' ' <"/proc/$pid/cmdline") != *add_single_major* ]] ||
-			kill -KILL "$pid" && return
+		if grep -q add_single_major "/proc/$pid/cmdline"; then
+			kill -KILL "$pid"
+			return
+		fi
 	done
 	return 1
 }
@@ -316,7 +320,7 @@ fd = os.open(sys.argv[1], os.O_WRONLY)
 os.write(fd, sys.argv[2].encode())
 ' $BUS/add_single_major "$line" "$(key)"
 	expect_eq "$(attribute 1 0 name)" keys
-	expect_fail host 1 bash -c "echo '$line' >$BUS/add_single_major"
+	expect_fail write 1 add_single_major "$line"
 	expect_match "$OUTPUT" 'not permitted'
 	unmap 1 0
 	nothing_left

@@ -39,6 +39,7 @@ prepare_build() {
 		export XLRBD_TESTLIB=$WORLD/testlib
 	fi
 	STANDIN=$("$LIB/built" standin-krbd)
+	# shellcheck disable=SC2034 # vbd.sh, tests
 	KEYSTUB=$("$LIB/built" keystub.so)
 }
 
@@ -168,25 +169,19 @@ image_header() { # image_header IMAGE-SPEC: the object that locks are on
 	echo "rbd_header.${BASH_REMATCH[1]}"
 }
 
-# All lock entries on an image as JSON, one line for each lock; also for an
-# image of a namespace: lockers rbd/NS/IMAGE
+# The locks that somebody holds, as JSON, one line each; also of images in a
+# namespace: lockers rbd/NAMESPACE/IMAGE
 lockers() {
-	local header name ns=()
+	local header name ns=''
 
 	header=$(image_header "$1")
-	[[ $1 != */*/* ]] || ns=(-N "$(cut -d / -f 2 <<<"$1")")
-	for name in $(lock_names "$header" "${ns[@]}"); do
-		rados -p rbd "${ns[@]}" lock info "$header" "$name"
+	[[ $1 != */*/* ]] || ns=$(cut -d / -f 2 <<<"$1")
+	for name in $(rados -p rbd -N "$ns" lock list "$header" |
+		grep -o '"name":"[^"]*"' | cut -d '"' -f 4); do
+		rados -p rbd -N "$ns" lock info "$header" "$name"
 		echo
-	done
-}
-
-lock_names() { # lock_names OBJECT [-N NAMESPACE]
-	local object=$1
-
-	shift
-	rados -p rbd "$@" lock list "$object" |
-		grep -o '"name":"[^"]*"' | cut -d '"' -f 4 || true
+		# A lock that nobody holds any more stays there, empty.
+	done | grep -v '"lockers":\[\]' || true
 }
 
 watchers() { # watchers IMAGE-SPEC: "ADDRESS" lines
@@ -195,7 +190,7 @@ watchers() { # watchers IMAGE-SPEC: "ADDRESS" lines
 
 # A line for each thing that should not be there any more.
 leftovers() {
-	local n ns object
+	local n
 
 	for ((n = 1; n <= WORLD_HOSTS; n++)); do
 		krbd "$n" maps | sed "s/^/host $n maps /"
@@ -209,12 +204,7 @@ leftovers() {
 		host "$n" xenstore-ls -f /local/domain/0/backend 2>/dev/null |
 			sed "s/^/host $n has node /" || true
 	done
-	while IFS=$'\t' read -r ns object; do
-		rados -p rbd -N "$ns" lock list "$object" |
-			grep -o '"name":"[^"]*"' | sed "s/^/$ns$object: lock /" || true
-		rados -p rbd -N "$ns" listwatchers "$object" |
-			sed "s/^/$ns$object: /"
-	done < <(rados -p rbd ls --all | grep -P '\trbd_header\.|\.rbd$')
+	"$LIB/held" /etc/ceph/ceph.conf /etc/ceph/ceph.client.admin.keyring rbd
 }
 
 nothing_left() {

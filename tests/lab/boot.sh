@@ -17,7 +17,6 @@ boot_build() {
 	tmp=$(mktemp -d "$LAB_IMAGE/boot.XXXXXX")
 	boot_guest "$tmp"
 	boot_host "$tmp"
-	rm -rf "$LAB_IMAGE"/boot-*
 	mv "$tmp" "$LAB_BOOT"
 }
 

@@ -61,10 +61,13 @@ host_cpus() {
 # host_wait HOST END: until it has said that it is ready (on its console: watching a file costs the host nothing) and
 # its ssh answers. The console log survives power cycles, so only what came after the last power-on counts.
 host_wait() {
-	local host=$1 end=$2 said start=$SECONDS
+	local host=$1 end=$2 said before="" start
+	start=$(stat -c %Y "$LAB_DIR/$host.pid")
 
 	while :; do
 		said=$(host_said "$host")
+		[[ $said == "$before" ]] || say "$host: $(tail -n 1 <<<"$said" | sed 's/^lab: //')"
+		before=$said
 		case $said in
 		*FAILED*) say "$host: ${said##*FAILED }" && return 1 ;;
 		*"ready $host"*) break ;;
@@ -77,7 +80,7 @@ host_wait() {
 		((SECONDS < end)) || { say "$host: ssh does not answer" && return 1; }
 		sleep 0.5
 	done
-	say "$host is ready ($((SECONDS - start)) s)"
+	say "$host can be used after $(($(date +%s) - start)) s"
 }
 
 host_said() {

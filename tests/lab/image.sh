@@ -42,21 +42,17 @@ image_find() {
 }
 
 image_build() {
-	local tmp old
+	local tmp
 
-	image_find
 	[[ ! -e $LAB_IMAGE/disk.raw ]] || return 0
 	mkdir -p "$LAB_CACHE"
 	tmp=$(mktemp -d "$LAB_CACHE/building.XXXXXX")
 	# shellcheck disable=SC2064 # tmp is local: expand it now
-	trap "rm -rf '$tmp'" EXIT
+	trap "rm -rf --one-file-system '$tmp'" EXIT
 	chmod 0755 "$tmp"
 	step "building the dom0 tree with mmdebstrap (about 90 s)" image_tree "$tmp"
 	step "taking kernel and hypervisor out of it" image_kernels "$tmp"
 	step "writing the disk image (about 10 s)" image_disk "$tmp"
-	for old in "$LAB_CACHE"/image-*; do
-		rm -rf "$old"
-	done
 	mv "$tmp" "$LAB_IMAGE"
 	trap - EXIT
 	say "image: $LAB_IMAGE, $(du -sh "$LAB_IMAGE" | cut -f1)"

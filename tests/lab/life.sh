@@ -27,7 +27,20 @@ lab_build() {
 	lock "$LAB_CACHE/lock"
 	image_build
 	boot_build
+	build_prune
 	unlock
+}
+
+# What earlier builds left, except what a running lab's hosts were started from: they may be switched off and on again.
+build_prune() {
+	local old
+
+	for old in "$LAB_CACHE"/building.* "$LAB_CACHE"/image-* "$LAB_IMAGE"/boot*; do
+		case $old in
+		"$LAB_IMAGE" | "$LAB_BOOT") continue ;;
+		esac
+		grep -qsF -- "$old" /proc/[0-9]*/cmdline || rm -rf --one-file-system "$old"
+	done
 }
 
 hosts_number() {
@@ -100,7 +113,11 @@ down_all() {
 		kill -KILL "$pid" 2>/dev/null || :
 	done
 	network_down
-	rm -rf "$LAB_DIR"
+	# Out of sight first: a command that comes just now must find no lab, not half of one.
+	if [[ -d $LAB_DIR ]]; then
+		mv "$LAB_DIR" "$LAB_DIR.$$"
+		rm -rf "$LAB_DIR.$$"
+	fi
 }
 
 lab_down() {
@@ -108,7 +125,6 @@ lab_down() {
 	lock "$LAB_DIR.lock"
 	down_all
 	unlock
-	rm -f "$LAB_DIR.lock"
 }
 
 # lab with [N] COMMAND...: a lab for the time of one command.
@@ -169,6 +185,14 @@ lab_status() {
 		ip -n "$LAB_NS" -o link show "s${host#xen}" | grep -q '[<,]UP[,>]' || state="$state, cut from Ceph"
 		echo "$host: $state"
 	done
+}
+
+# lab cluster pause|resume|kill|restart mon|osd
+lab_cluster() {
+	[[ -d $LAB_CEPH ]] || die "no lab is up; see lab up"
+	[[ ${1:-} =~ ^(pause|resume|kill|restart)$ && ${2:-} =~ ^(mon|osd)$ ]] ||
+		die "cluster: pause, resume, kill or restart; mon or osd"
+	in_ns "$LAB_CLUSTER" "$1" "$LAB_CEPH" "$2"
 }
 
 # lab ceph PROGRAM ARGUMENT...: as admin, beside the cluster.

@@ -29,6 +29,7 @@ ssh_config() {
 		ServerAliveInterval 30
 		ServerAliveCountMax 10
 		ConnectTimeout 20
+		KexAlgorithms ecdh-sha2-nistp256
 	CONFIG
 }
 
@@ -37,9 +38,12 @@ ssh_config() {
 ssh_open() {
 	local host=$1
 
-	ssh -F "$LAB_DIR/ssh_config" -O check "$host" >/dev/null 2>&1 ||
-		in_ns ssh -F "$LAB_DIR/ssh_config" -o ControlMaster=yes -o ControlPersist=yes -fN "$host" \
-			</dev/null >>"$LAB_DIR/$host.ssh.log" 2>&1 9>&-
+	(
+		flock 7
+		ssh -F "$LAB_DIR/ssh_config" -O check "$host" >/dev/null 2>&1 ||
+			in_ns ssh -F "$LAB_DIR/ssh_config" -o ControlMaster=yes -o ControlPersist=yes -fN "$host" \
+				</dev/null >>"$LAB_DIR/$host.ssh.log" 2>&1 7>&- 9>&-
+	) 7>>"$LAB_DIR/$host.ssh.lock"
 }
 
 ssh_close() {
@@ -53,6 +57,7 @@ need_host() {
 }
 
 # lab run HOST WORD...: one word is a line for the host's shell, several are a command and its arguments as they are.
+# A host that cannot be asked is 255, as ssh says it.
 lab_run() {
 	local host=$1 line
 	need_host "$host"
@@ -61,7 +66,8 @@ lab_run() {
 
 	line=$1
 	(($# == 1)) || line=$(printf '%q ' "$@")
-	ssh_open "$host" || die "$host does not answer"
+	pid_alive "$LAB_DIR/$host.pid" || { say "$host is off" && exit 255; }
+	ssh_open "$host" || { say "$host does not answer" && exit 255; }
 	in_ns ssh -F "$LAB_DIR/ssh_config" "$host" "$line"
 }
 

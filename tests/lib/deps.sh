@@ -16,7 +16,7 @@ build=(
 # fuse3 and the daemons to run; libfuse3-dev since `make check` builds the
 # stand-in for krbd.
 integration=(
-	libfuse3-dev fuse3 ceph-mon ceph-osd ceph-common python3-rados
+	libfuse3-dev fuse3 ceph-mon ceph-osd ceph-common python3-rados python3-rbd
 	xenstore-utils iproute2 util-linux procps valgrind
 )
 

@@ -77,8 +77,9 @@ static int configure(rados_t cluster, const struct request *request)
 		r = rados_conf_set(cluster, "rbd_cache", "false");
 	if (!r)
 		r = rados_conf_set(cluster, "log_to_stderr", "false");
+	/* For whoever has to look closer: "--debug-ms 1 --log-file ..." */
 	if (!r)
-		r = rados_conf_set(cluster, "log_file", "");
+		r = rados_conf_parse_env(cluster, "STANDIN_CEPH_ARGS");
 	return r;
 }
 

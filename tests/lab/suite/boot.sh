@@ -45,7 +45,7 @@ four_disks() {
 	# The other host may share what is shared, and only that.
 	up 2 web2 "$(disk rbd:data-ws,mode=w! xvdb)" "$(disk rbd:data-r xvdc access=ro)" -- \
 		'extra = "console=hvc0 mitigations=off quiet root=none"'
-	expect_eq "$(guest 2 web2 'dd if=/dev/xvdb bs=5 count=1 2>/dev/null' | head -c 5)" hello "what the other wrote"
+	expect_eq "$(guest 2 web2 'dd if=/dev/xvdb bs=5 count=1 2>/dev/null; echo')" hello "what the other wrote"
 	expect_eq "$(lockers data-ws | wc -l)" 2 "holders of data-ws"
 	power_off 2 web2
 	power_off 1 web1
