@@ -367,12 +367,15 @@ int xlrbd_vbd_report(struct xlrbd_ctx *ctx, const char *path,
 		     const char *message)
 {
 	struct xlrbd__store *store;
+	struct xlrbd__vbd vbd;
 	int rc;
 
-	rc = xlrbd__store_open(ctx, &store);
+	rc = xlrbd__vbd_parse_path(ctx, path, &vbd);
+	if (!rc)
+		rc = xlrbd__store_open(ctx, &store);
 	if (rc < 0)
 		return rc;
-	rc = xlrbd__store_report(ctx, store, path, message);
+	rc = xlrbd__store_report(ctx, store, &vbd, message);
 	xlrbd__store_close(store);
 	return rc;
 }

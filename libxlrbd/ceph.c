@@ -68,6 +68,8 @@ static int fail_connect(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
 				   ceph->entity, keyring, ceph->entity);
 	case -ENOENT:
 	case -EINVAL:
+	case -EIO:
+	case -EISDIR:
 		return xlrbd__fail(ctx, r,
 				   "no usable key for %s in %s; write one there with `ceph auth get-or-create %s`, or name another user with id= in target",
 				   ceph->entity, keyring, ceph->entity);

@@ -332,7 +332,7 @@ int xlrbd__store_publish(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 			 const struct xlrbd__deadline *deadline)
 	XLRBD__CHECKED;
 int xlrbd__store_report(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
-			const char *path, const char *message) XLRBD__CHECKED;
+			const struct xlrbd__vbd *vbd, const char *message) XLRBD__CHECKED;
 
 /* blkback.c: the kernel's block backend, seen from sysfs */
 

@@ -277,21 +277,19 @@ int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 	if (device->id < 0)
 		return 0;
 	snprintf(id, sizeof(id), "%d", device->id);
-	for (;;) {
+	/*
+	 * EBUSY: udev's blkid, or blkback's deferred work, has it open for
+	 * another moment.  EINPROGRESS: being removed already.
+	 */
+	do {
 		if (!is_ours(image, device))
 			return 0;
 		r = xlrbd__file_write(attribute(BUS "/remove_single_major",
 						BUS "/remove"), id, NULL, NULL,
 				      0, deadline);
-		/*
-		 * EBUSY: udev's blkid, or blkback's deferred work, has it open
-		 * for another moment.  EINPROGRESS: being removed already.
-		 */
-		if (r != -EBUSY && r != -EINPROGRESS)
-			break;
-		if (!xlrbd__deadline_pause(deadline, &pause_ms, 500))
-			break;
-	}
+	} while ((r == -EBUSY || r == -EINPROGRESS) &&
+		 xlrbd__deadline_pause(deadline, &pause_ms, 500) &&
+		 xlrbd__deadline_left(deadline));
 	if (!r || r == -ENOENT)
 		return 0;
 	return xlrbd__fail(ctx, r, "unmap /dev/rbd%d (%s): %s; see `fuser -v /dev/rbd%d`, then `rbd unmap`",

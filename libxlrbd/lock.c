@@ -272,6 +272,19 @@ void xlrbd__lock_prepare(struct xlrbd__lock *lock, struct xlrbd__ceph *ceph,
 	xlrbd__cookie_format(me, lock->pending);
 }
 
+/* Forgets @cookie again if it certainly is not there. */
+static int add_entry(struct xlrbd__ceph *ceph,
+		     const struct xlrbd__image *image,
+		     const struct xlrbd__lock *lock, char *cookie)
+{
+	int r = xlrbd__ceph_lock_shared(ceph, image, lock->name, TAG, cookie);
+
+	/* No answer may mean that only the answer got lost. */
+	if (r < 0 && r != -ETIMEDOUT)
+		cookie[0] = '\0';
+	return r;
+}
+
 int xlrbd__lock_register(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			 const struct xlrbd__image *image,
 			 const struct xlrbd__cookie *me, const char *what,
@@ -284,8 +297,7 @@ int xlrbd__lock_register(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	};
 	int rc;
 
-	rc = xlrbd__ceph_lock_shared(ceph, image, lock->name, TAG,
-				     lock->pending);
+	rc = add_entry(ceph, image, lock, lock->pending);
 	/* Somebody else's kind of lock: looking names it. */
 	if (rc == -EBUSY)
 		rc = look(&round) < 0 ? -EBUSY :
@@ -332,7 +344,7 @@ int xlrbd__lock_promote(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	int rc;
 
 	xlrbd__cookie_format(me, lock->held);
-	rc = xlrbd__ceph_lock_shared(ceph, image, lock->name, TAG, lock->held);
+	rc = add_entry(ceph, image, lock, lock->held);
 	if (rc < 0)
 		return xlrbd__ceph_fail(ctx, ceph, rc, "hold the lock of",
 					what);

@@ -22,6 +22,8 @@
 /* xen: io/xenbus.h */
 #define STATE_INIT_WAIT	"2"
 #define STATE_CLOSED	"6"
+/* For telling libxl of a failure, after whatever time that has taken. */
+#define REPORT_MS	1000
 
 struct xlrbd__store {
 	struct xs_handle *xs;
@@ -173,53 +175,53 @@ static bool write_node(struct xlrbd__store *store, xs_transaction_t t,
 	return xs_write(store->xs, t, full, value, strlen(value));
 }
 
-/*
- * One try.  physical-device is what blkback watches for, so the transaction
- * shows it all at once; that the backend still waits is looked up inside, so
- * that a destroy in between makes the commit fail.
- */
-static int try_publish(struct xlrbd__store *store,
-		       const struct xlrbd__vbd *vbd,
-		       const struct xlrbd__device *device)
+/* What a transaction writes: node and value, again and again, and NULL. */
+static bool write_nodes(struct xlrbd__store *store, xs_transaction_t t,
+			const char *path, const char *const *nodes)
 {
-	char path[32], number[32];
-	xs_transaction_t t;
-	bool ok;
-
-	snprintf(path, sizeof(path), "/dev/rbd%d", device->id);
-	snprintf(number, sizeof(number), "%x:%x", device->major,
-		 device->minor);
-	t = xs_transaction_start(store->xs);
-	if (t == XBT_NULL)
-		return errno ? -errno : -EIO;
-	if (!node_is(store, t, vbd->path, "state", STATE_INIT_WAIT) ||
-	    !node_is(store, t, vbd->path, "online", "1")) {
-		xs_transaction_end(store->xs, t, true);
-		return -ECANCELED;
-	}
-	ok = write_node(store, t, vbd->path, "physical-device-path", path) &&
-	     write_node(store, t, vbd->path, "physical-device", number) &&
-	     write_node(store, t, vbd->path, "hotplug-status", "connected");
-	if (!ok) {
-		int r = errno ? -errno : -EIO;
-
-		xs_transaction_end(store->xs, t, true);
-		return r;
-	}
-	return xs_transaction_end(store->xs, t, false) ? 0 : -errno;
+	for (; nodes[0]; nodes += 2)
+		if (!write_node(store, t, path, nodes[0], nodes[1]))
+			return false;
+	return true;
 }
 
-int xlrbd__store_publish(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
-			 const struct xlrbd__vbd *vbd,
-			 const struct xlrbd__device *device,
-			 const struct xlrbd__deadline *deadline)
+/*
+ * One try.  Whether the nodes are still wanted is looked up inside the
+ * transaction, so that a destroy in between makes the commit fail; written
+ * outside, they would make the directory anew, and nobody would delete it.
+ */
+static int try_write(struct xlrbd__store *store, const struct xlrbd__vbd *vbd,
+		     bool (*is_wanted)(struct xlrbd__store *store,
+				       xs_transaction_t t, const char *path),
+		     const char *const *nodes)
+{
+	xs_transaction_t t = xs_transaction_start(store->xs);
+	int r = 0;
+
+	if (t == XBT_NULL)
+		return errno ? -errno : -EIO;
+	if (!is_wanted(store, t, vbd->path))
+		r = -ECANCELED;
+	else if (!write_nodes(store, t, vbd->path, nodes))
+		r = errno ? -errno : -EIO;
+	if (!xs_transaction_end(store->xs, t, r < 0) && !r)
+		r = errno ? -errno : -EIO;
+	return r;
+}
+
+static int write_if(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
+		    const struct xlrbd__vbd *vbd,
+		    bool (*is_wanted)(struct xlrbd__store *store,
+				      xs_transaction_t t, const char *path),
+		    const char *const *nodes,
+		    const struct xlrbd__deadline *deadline)
 {
 	unsigned int pause_ms = 1;
 	int r;
 
 	/* EAGAIN: somebody else changed what we read; an everyday thing. */
 	do
-		r = try_publish(store, vbd, device);
+		r = try_write(store, vbd, is_wanted, nodes);
 	while (r == -EAGAIN && xlrbd__deadline_pause(deadline, &pause_ms, 100));
 	if (r == -ECANCELED)
 		return xlrbd__fail(ctx, r,
@@ -231,15 +233,53 @@ int xlrbd__store_publish(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	return 0;
 }
 
-int xlrbd__store_report(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
-			const char *path, const char *message)
+static bool waits_for_device(struct xlrbd__store *store, xs_transaction_t t,
+			     const char *path)
 {
-	int r;
+	return node_is(store, t, path, "state", STATE_INIT_WAIT) &&
+	       node_is(store, t, path, "online", "1");
+}
 
-	if (write_node(store, XBT_NULL, path, "hotplug-error", message) &&
-	    write_node(store, XBT_NULL, path, "hotplug-status", "error"))
-		return 0;
-	r = errno ? -errno : -EIO;
-	return xlrbd__fail(ctx, r, "write %s/hotplug-error to xenstore: %s",
-			   path, strerror(-r));
+/* physical-device is what blkback watches for; it sees it all at once. */
+int xlrbd__store_publish(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
+			 const struct xlrbd__vbd *vbd,
+			 const struct xlrbd__device *device,
+			 const struct xlrbd__deadline *deadline)
+{
+	char path[32], number[32];
+	const char *const nodes[] = {
+		"physical-device-path", path,
+		"physical-device", number,
+		"hotplug-status", "connected",
+		NULL,
+	};
+
+	snprintf(path, sizeof(path), "/dev/rbd%d", device->id);
+	snprintf(number, sizeof(number), "%x:%x", device->major,
+		 device->minor);
+	return write_if(ctx, store, vbd, waits_for_device, nodes, deadline);
+}
+
+static bool exists(struct xlrbd__store *store, xs_transaction_t t,
+		   const char *path)
+{
+	char *frontend = read_node(store, t, "%s/frontend", path);
+	bool found = frontend != NULL;
+
+	free(frontend);
+	return found;
+}
+
+int xlrbd__store_report(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
+			const struct xlrbd__vbd *vbd, const char *message)
+{
+	const char *const nodes[] = {
+		"hotplug-error", message,
+		"hotplug-status", "error",
+		NULL,
+	};
+	struct xlrbd__deadline deadline;
+
+	xlrbd__deadline_set(&deadline, REPORT_MS);
+	return write_if(ctx, store, vbd, exists, nodes, &deadline);
 }

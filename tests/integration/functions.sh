@@ -29,20 +29,25 @@ set -euo pipefail
 
 if [[ -z ${XLRBD_WORLD:-} ]]; then
 	[[ $EUID -eq 0 ]] || { echo "must be run as root" >&2; exit 77; }
-	XLRBD_WORLD=1 exec unshare --mount --net --uts --ipc --pid --fork \
-		--kill-child --mount-proc -- "$BASH" "$0" "$@"
+	# unshare itself ignores signals; and none must outlive the other.
+	XLRBD_WORLD=1 setpriv --pdeathsig KILL unshare --mount --net --uts \
+		--ipc --pid --fork --kill-child --mount-proc -- \
+		"$BASH" "$0" "$@" <&0 &
+	world=$!
+	trap 'kill -KILL "$world"; exit 130' INT
+	trap 'kill -KILL "$world"; exit 143' TERM HUP
+	rc=0
+	wait "$world" || rc=$?
+	exit "$rc"
 fi
 
 TESTS=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
 LIB=$TESTS/lib
 
 # Where all files go: a tmpfs on a directory that every Debian has, so that
-# nothing is left on the disk; but not over what we run.
+# nothing is left on the disk; but not over what somebody keeps there.
 for WORLD in /mnt /media /srv; do
-	case "$TESTS/ ${XLRBD_BUILD:-}/ ${XLRBD_TESTLIB:-}/ ${XLRBD_KEEP:-}/" in
-	*"$WORLD/"*) ;;
-	*) break ;;
-	esac
+	[[ ! -d $WORLD || -n $(ls -A "$WORLD") ]] || break
 done
 mount -t tmpfs -o mode=0755 tmpfs "$WORLD"
 export TMPDIR=$WORLD
@@ -55,10 +60,13 @@ source "$TESTS/integration/world.sh"
 source "$TESTS/integration/vbd.sh"
 
 trap world_stop EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
 
-# A test that failed may have left anything: the next one finds a fresh world.
+# The next test finds an empty pool; after one that failed and may have left
+# anything, a fresh world.
 after_each() { # after_each RC
-	(($1 == 0)) || world_reset
+	if (($1 == 0)); then
+		rados purge rbd --yes-i-really-really-mean-it >/dev/null
+	else
+		world_reset
+	fi
 }

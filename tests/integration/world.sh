@@ -20,7 +20,9 @@ world_start() {
 
 	prepare_build
 	ip link set lo up
-	ip link add br0 type bridge
+	# A bridge without an address of its own takes that of a port, another
+	# one when a host goes, and the others' ARP entries lead nowhere.
+	ip link add br0 address 02:00:0a:4e:00:01 type bridge
 	ip addr add 10.78.0.1/24 dev br0
 	ip link set br0 up
 	"$LIB/cluster" start "$WORLD/ceph" 10.78.0.1

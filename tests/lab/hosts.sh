@@ -90,7 +90,7 @@ host_said() {
 # What a host needs to be a Ceph client; the admin's key stays outside, as it should on a real site.
 host_configure() {
 	tar -C "$LAB_CEPH" --owner=0 --group=0 -cf - ceph.conf ceph.client.xen.keyring |
-		lab_run "$1" "tar -C /etc/ceph -xf - && chmod 600 /etc/ceph/ceph.client.xen.keyring"
+		lab_run "$1" "tar -C /etc/ceph --warning=no-timestamp -xf - && chmod 600 /etc/ceph/ceph.client.xen.keyring"
 }
 
 host_blame() {

@@ -50,9 +50,9 @@ image_build() {
 	# shellcheck disable=SC2064 # tmp is local: expand it now
 	trap "rm -rf --one-file-system '$tmp'" EXIT
 	chmod 0755 "$tmp"
-	step "building the dom0 tree with mmdebstrap (about 90 s)" image_tree "$tmp"
+	step "building the dom0 tree with mmdebstrap (about a minute)" image_tree "$tmp"
 	step "taking kernel and hypervisor out of it" image_kernels "$tmp"
-	step "writing the disk image (about 10 s)" image_disk "$tmp"
+	step "writing the disk image" image_disk "$tmp"
 	mv "$tmp" "$LAB_IMAGE"
 	trap - EXIT
 	say "image: $LAB_IMAGE, $(du -sh "$LAB_IMAGE" | cut -f1)"

@@ -77,28 +77,31 @@ lab_copy() {
 
 	# shellcheck disable=SC2016 # for the host's shell
 	tar -C "$(dirname "$2")" -cf - "$(basename "$2")" |
-		lab_run "$1" bash -c 'set -e; t=$(mktemp -d); tar -C "$t" --no-same-owner -xf -
+		lab_run "$1" bash -c 'set -e; t=$(mktemp -d); tar -C "$t" --no-same-owner --warning=no-timestamp -xf -
 			if [ -d "$1" ]; then mv -f "$t/$2" "$1/"; else mv -f "$t/$2" "$1"; fi; rmdir "$t"' \
 			copy "$3" "$(basename "$2")"
 }
 
 # lab install [STAGE]: what `make install DESTDIR=STAGE` made, into every running host.
 lab_install() {
-	local stage=${1:-} made="" host
+	local stage=${1:-} made="" host log
 
 	[[ -n $(hosts_up) ]] || die "no host is up"
 	if [[ -z $stage ]]; then
 		stage=$(mktemp -d)
 		made=$stage
-		# shellcheck disable=SC2064 # made is local: expand it now
-		trap "rm -rf '$made'" EXIT
-		make -s -C "${XLRBD_BUILD:-$LAB_TOP}" install "DESTDIR=$stage" >&2 || die "make install failed"
+		log=$(mktemp)
+		# shellcheck disable=SC2064 # they are local: expand them now
+		trap "rm -rf '$made' '$log'" EXIT
+		make -C "${XLRBD_BUILD:-$LAB_TOP}" install "DESTDIR=$stage" >"$log" 2>&1 || {
+			tail -n 20 "$log" >&2
+			die "make install failed"
+		}
 	fi
 	for host in $(hosts_up); do
 		# The tree's directories must not change the owner and mode of the host's: /etc is not ours.
 		tar -C "$stage" --owner=0 --group=0 -cf - . |
-			lab_run "$host" "tar -C / --no-overwrite-dir -xf - && ldconfig"
+			lab_run "$host" "tar -C / --no-overwrite-dir --keep-directory-symlink --warning=no-timestamp -xf - && ldconfig"
 		say "installed into $host"
 	done
-	[[ -z $made ]] || rm -rf "$made"
 }

@@ -12,9 +12,9 @@
  * its control socket as well, with the process it belongs to.
  */
 #include <errno.h>
+#include <keyutils.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +22,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <linux/keyctl.h>
-
-typedef int32_t key_serial_t;
 
 static int hand_over(const char *name, const void *payload, size_t length,
 		     key_serial_t ring)

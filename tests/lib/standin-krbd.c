@@ -340,9 +340,9 @@ static int serve(char *program, const char *mountpoint)
 {
 	/* libfuse sends it to the thread, but may not have set a handler. */
 	struct sigaction ignore = { .sa_handler = do_nothing };
-	char *argv[] = {
-		program, "-o", "allow_other,default_permissions,fsname=rbd",
-	};
+	static char o[] = "-o";
+	static char options[] = "allow_other,default_permissions,fsname=rbd";
+	char *argv[] = { program, o, options };
 	struct fuse_args args = FUSE_ARGS_INIT(COUNT(argv), argv);
 	struct fuse *fuse = fuse_new(&args, &operations, sizeof(operations),
 				     NULL);

@@ -48,14 +48,13 @@ static const struct {
 	{ "host", "" },
 	{ "lock-image", "" },
 	{ "record", "" },
-	/* An answer that got lost: the entry may be there. */
-	{ "add-pending", "break-pending forget" },
+	{ "add-pending", "forget" },
 	{ "list-rbd_lock", "break-pending forget" },
 	{ "list-xlrbd", "break-pending forget" },
 	{ "access", "break-pending forget" },
 	{ "map", "break-pending forget" },
 	{ "record", "unmap break-pending forget" },
-	{ "add-held", "unmap break-held break-pending forget" },
+	{ "add-held", "unmap break-pending forget" },
 	{ "list-xlrbd", "unmap break-held break-pending forget" },
 	{ "break-pending", "unmap break-held break-pending forget" },
 	{ "record", "unmap break-held forget" },
@@ -115,6 +114,19 @@ START_TEST(add_undoes_each_step)
 	expect_journal(_i + 1, add_steps[_i].undo);
 	expect_nothing_left();
 	ck_assert_str_ne(xlrbd_error(ctx), "");
+}
+END_TEST
+
+/* When no answer comes, the entry may be there all the same. */
+START_TEST(add_withdraws_what_timed_out)
+{
+	fake.fail_at = _i;
+	fake.fail_rc = -ETIMEDOUT;
+	ck_assert_int_eq(xlrbd_vbd_add(ctx, PATH), -ETIMEDOUT);
+	expect_journal(_i + 1, strcmp(add_steps[_i].step, "add-held") ?
+		       "break-pending forget" :
+		       "unmap break-held break-pending forget");
+	expect_nothing_left();
 }
 END_TEST
 
@@ -297,10 +309,15 @@ Suite *attach_suite(void)
 	Suite *suite = suite_create("attach");
 	TCase *add = tcase_create("add");
 	TCase *rm = tcase_create("remove");
+	int i;
 
 	tcase_add_checked_fixture(add, setup, teardown);
 	tcase_add_test(add, add_in_order);
 	tcase_add_loop_test(add, add_undoes_each_step, 0, N_ADD_STEPS);
+	for (i = 0; i < N_ADD_STEPS; i++)
+		if (!strncmp(add_steps[i].step, "add-", 4))
+			tcase_add_loop_test(add, add_withdraws_what_timed_out,
+					    i, i + 1);
 	tcase_add_loop_test(add, add_records_what_it_cannot_undo, 0,
 			    XLRBD__ARRAY_SIZE(undo_steps));
 	tcase_add_test(add, add_read_only);

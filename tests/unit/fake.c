@@ -111,10 +111,10 @@ int xlrbd__store_publish(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 }
 
 int xlrbd__store_report(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
-			const char *path, const char *message)
+			const struct xlrbd__vbd *vbd, const char *message)
 {
 	(void)store;
-	(void)path;
+	(void)vbd;
 	(void)message;
 	return step(ctx, "report");
 }
