@@ -292,6 +292,10 @@ int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 		 xlrbd__deadline_left(deadline));
 	if (!r || r == -ENOENT)
 		return 0;
+	if (r == -ETIMEDOUT)
+		return xlrbd__fail(ctx, r,
+				   "unmap /dev/rbd%d (%s): the kernel did not finish in time; is the cluster reachable? See dmesg and `ceph health detail`",
+				   device->id, what);
 	return xlrbd__fail(ctx, r, "unmap /dev/rbd%d (%s): %s; see `fuser -v /dev/rbd%d`, then `rbd unmap`",
 			   device->id, what, strerror(-r), device->id);
 }

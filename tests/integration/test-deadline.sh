@@ -85,18 +85,18 @@ map_hangs() {
 	nothing_left
 }
 
-remove_without_cluster() { # remove_without_cluster WHO SENTENCE
+remove_without_cluster() { # remove_without_cluster WHO MODE SENTENCE
 	rbd create --size 10M web1
-	vbd_new 1 1 $DISK w "rbd:web1,timeout=$TIMEOUT"
+	vbd_new 1 1 $DISK "$2" "rbd:web1,timeout=$TIMEOUT"
 	rbd_add 1 1 $DISK
 	cluster pause "$1"
 	expect_fail vbd_gone 1 1 $DISK
-	expect_match "$OUTPUT" "$2"
+	expect_match "$OUTPUT" "$3"
 	in_time
 	# libxl has forgotten the disk; this host has not.
 	host 1 test -e "/run/xlrbd/vbd-1-$DISK"
 	cluster resume "$1"
-	expect_match "$(lockers web1)" ',held,w,xen1,'
+	expect_match "$(lockers web1)" ",held,$2,xen1,"
 	rbd_remove 1 1 $DISK
 	nothing_left
 }
@@ -107,7 +107,7 @@ unmap_hangs() {
 	rbd_add 1 1 $DISK
 	krbd 1 delay-unmap inf
 	expect_fail vbd_gone 1 1 $DISK
-	expect_match "$OUTPUT" 'unmap /dev/rbd0 \(rbd/web1\): Connection timed out'
+	expect_match "$OUTPUT" 'unmap /dev/rbd0 \(rbd/web1\): the kernel did not finish in time'
 	in_time
 	krbd 1 release
 	rbd_remove 1 1 $DISK
@@ -119,7 +119,10 @@ t "all monitors are silent" no_monitors
 t "the OSDs are silent" no_osds
 t "the OSDs fall silent during the map" osds_gone_while_mapping
 t "the kernel's map hangs" map_hangs
-t "remove while the monitors are silent" remove_without_cluster mon 'no monitor of /etc/ceph/ceph.conf'
-t "remove while the OSDs are silent" remove_without_cluster osd 'withdraw the lock entry of rbd/web1: the OSDs did not answer in time'
+t "remove while the monitors are silent" remove_without_cluster mon w 'no monitor of /etc/ceph/ceph.conf'
+t "remove while the OSDs are silent" remove_without_cluster osd w \
+	'unmap /dev/rbd0 \(rbd/web1\): the kernel did not finish in time'
+t "remove of a read-only disk while the OSDs are silent" remove_without_cluster osd r \
+	'withdraw the lock entry of rbd/web1: the OSDs did not answer in time'
 t "the kernel's unmap hangs" unmap_hangs
 summary

@@ -348,6 +348,23 @@ xenstore_is_real() {
 	nothing_left
 }
 
+# Two transactions that touch one node: the second to end is told to retry.
+xenstore_transactions_conflict() {
+	host 1 python3 -c '
+import ctypes, errno, os
+lib = ctypes.CDLL("libxenstore.so.4", use_errno=True)
+lib.xs_open.restype = ctypes.c_void_p
+h = ctypes.c_void_p(lib.xs_open(0))
+a, b = lib.xs_transaction_start(h), lib.xs_transaction_start(h)
+for t in a, b:
+	assert lib.xs_write(h, t, b"/tool/conflict", b"%d" % t, 1)
+assert lib.xs_transaction_end(h, a, False)
+assert not lib.xs_transaction_end(h, b, False)
+assert ctypes.get_errno() == errno.EAGAIN, os.strerror(ctypes.get_errno())
+'
+	xs 1 rm /tool/conflict
+}
+
 vdevs_have_names() {
 	expect_eq "$(vdev_name 51712)" xvda
 	expect_eq "$(vdev_name 51729)" xvdb1
@@ -376,5 +393,6 @@ t 'a cut host hangs and recovers' cut_hosts_hang_and_recover
 t 'a crashed host leaves its watch' crashed_hosts_leave_their_watch
 t 'keys belong to processes' keys_belong_to_processes
 t 'xenstore is real' xenstore_is_real
+t 'xenstore transactions conflict' xenstore_transactions_conflict
 t 'vdevs have names' vdevs_have_names
 summary

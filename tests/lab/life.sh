@@ -24,6 +24,7 @@ lab_build() {
 	LAB_BOOT=$LAB_IMAGE/boot-$(boot_key)
 	[[ ! -d $LAB_BOOT ]] || return 0
 	need_root
+	[[ $(uname -m) == x86_64 ]] || die "Xen's PV guests and this lab's emulation need x86-64"
 	lock "$LAB_CACHE/lock"
 	image_build
 	boot_build
