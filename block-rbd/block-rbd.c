@@ -101,6 +101,8 @@ static int run(const struct command *command, char *path)
 		return EXIT_FAILURE;
 	}
 	xlrbd_set_log(ctx, LOG_INFO, to_syslog, NULL);
+	/* xl waits for this process to end, so that must not take long. */
+	xlrbd_set_final(ctx);
 	rc = command->run(ctx, path);
 	if (rc < 0) {
 		syslog(LOG_ERR, "%s %s: %s", command->name, path,
@@ -142,7 +144,7 @@ int main(int argc, char **argv)
 		openlog("block-rbd", LOG_PID, LOG_DAEMON);
 		ignore_signals();
 		start_watchdog(path);
-		return run(&commands[i], path);
+		_exit(run(&commands[i], path));
 	}
 	fputs(usage, stderr);
 	return EXIT_USAGE;

@@ -63,7 +63,7 @@ static int begin(struct attach *a, struct xlrbd_ctx *ctx, const char *path)
 
 static void end(struct attach *a)
 {
-	xlrbd__ceph_close(a->ceph);
+	xlrbd__ceph_close(a->ctx, a->ceph);
 	xlrbd__run_unlock(a->image_lock);
 	xlrbd__run_unlock(a->vbd_lock);
 	xlrbd__store_close(a->store);
@@ -130,7 +130,8 @@ static int inspect(struct attach *a)
 		rc = xlrbd__ceph_open_image(a->ctx, a->ceph, &a->record.spec,
 					    a->what, image);
 	if (!rc)
-		rc = xlrbd__krbd_check(a->ctx, image, a->what);
+		rc = xlrbd__krbd_check(a->ctx, image, !a->vbd.writable,
+				       a->what);
 	if (!rc && a->vbd.writable)
 		rc = xlrbd__pool_check_full(a->ctx, a->ceph, image);
 	return rc;
@@ -291,7 +292,7 @@ static int clear_leftover(struct attach *a)
 		rc = undo_recorded(a, false);
 	if (rc == -ENOENT && !a->recorded)
 		rc = 0;
-	xlrbd__ceph_close(a->ceph);
+	xlrbd__ceph_close(a->ctx, a->ceph);
 	xlrbd__run_unlock(a->image_lock);
 	xlrbd__record_dispose(&a->record);
 	a->ceph = NULL;

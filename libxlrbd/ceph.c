@@ -146,13 +146,14 @@ int xlrbd__ceph_connect(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
 	return 0;
 }
 
-void xlrbd__ceph_close(struct xlrbd__ceph *ceph)
+void xlrbd__ceph_close(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph)
 {
 	if (!ceph)
 		return;
 	if (ceph->io)
 		rados_ioctx_destroy(ceph->io);
-	rados_shutdown(ceph->cluster);
+	if (!ctx->final)
+		rados_shutdown(ceph->cluster);
 	free(ceph);
 }
 

@@ -35,6 +35,11 @@ void xlrbd_set_log(struct xlrbd_ctx *ctx, int level, xlrbd_log_fn *fn,
 	ctx->log_data = data;
 }
 
+void xlrbd_set_final(struct xlrbd_ctx *ctx)
+{
+	ctx->final = true;
+}
+
 const char *xlrbd_error(const struct xlrbd_ctx *ctx)
 {
 	return ctx->error;

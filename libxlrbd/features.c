@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include <inttypes.h>
+#include <rbd/features.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,11 +17,9 @@ static const char *const names[] = {
 	"non-primary", "dirty-cache",
 };
 
-#define FEATURE_EXCLUSIVE_LOCK (UINT64_C(1) << 2)
-
 bool xlrbd__image_has_exclusive_lock(const struct xlrbd__image *image)
 {
-	return image->features & FEATURE_EXCLUSIVE_LOCK;
+	return image->features & RBD_FEATURE_EXCLUSIVE_LOCK;
 }
 
 void xlrbd__feature_names(uint64_t features, char *out, size_t size)

@@ -24,6 +24,7 @@
 struct xlrbd_ctx {
 	char error[1024];
 	bool failed;		/* error holds the first failure */
+	bool final;		/* see xlrbd_set_final() */
 	int log_level;
 	xlrbd_log_fn *log_fn;
 	void *log_data;
@@ -143,7 +144,7 @@ int xlrbd__ceph_connect(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
 /* Gives the calls from now on another deadline, which must stay in place. */
 void xlrbd__ceph_until(struct xlrbd__ceph *ceph,
 		       const struct xlrbd__deadline *deadline);
-void xlrbd__ceph_close(struct xlrbd__ceph *ceph);
+void xlrbd__ceph_close(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph);
 /* Opens read-only, checks that the image is one that krbd can serve. */
 int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   const struct xlrbd_spec *spec, const char *what,
@@ -268,7 +269,7 @@ struct xlrbd__device {
 
 /* -ENODEV if the kernel's rbd module is not there. */
 int xlrbd__krbd_check(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
-		      const char *what) XLRBD__CHECKED;
+		      bool read_only, const char *what) XLRBD__CHECKED;
 int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 		    const struct xlrbd__access *access, const char *options,
 		    bool read_only, const char *what,

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <rbd/features.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +30,9 @@
 #define ID_MAX		4096
 
 int xlrbd__krbd_check(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
-		      const char *what)
+		      bool read_only, const char *what)
 {
-	uint64_t missing;
+	uint64_t needed, missing;
 	char text[64];
 	char names[256];
 	int r;
@@ -41,7 +42,10 @@ int xlrbd__krbd_check(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 		return xlrbd__fail(ctx, -ENODEV,
 				   "map %s: the kernel's rbd module is not loaded; run `modprobe rbd`",
 				   what);
-	missing = image->features & ~strtoull(text, NULL, 16);
+	/* Some features only matter to who writes. */
+	needed = read_only ? RBD_FEATURES_INCOMPATIBLE :
+			     RBD_FEATURES_RW_INCOMPATIBLE;
+	missing = image->features & needed & ~strtoull(text, NULL, 16);
 	if (!missing)
 		return 0;
 	xlrbd__feature_names(missing, names, sizeof(names));
@@ -288,7 +292,7 @@ int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 						BUS "/remove"), id, NULL, NULL,
 				      0, deadline);
 	} while ((r == -EBUSY || r == -EINPROGRESS) &&
-		 xlrbd__deadline_pause(deadline, &pause_ms, 500) &&
+		 xlrbd__deadline_pause(deadline, &pause_ms, 200) &&
 		 xlrbd__deadline_left(deadline));
 	if (!r || r == -ENOENT)
 		return 0;

@@ -49,6 +49,17 @@ void xlrbd_set_log(struct xlrbd_ctx *ctx, int level, xlrbd_log_fn *fn,
 		   void *data);
 
 /**
+ * xlrbd_set_final() - the process ends after the next call
+ * @ctx: the context
+ *
+ * Leaves it to the end of the process to close connections to the cluster,
+ * which is a good part of the time that an attach takes.  librados' threads
+ * may still run then, so end with _exit(), not with exit(), whose destructors
+ * would pull the ground from under them.
+ */
+void xlrbd_set_final(struct xlrbd_ctx *ctx);
+
+/**
  * xlrbd_error() - the sentence about the last failure
  * @ctx: the context
  *

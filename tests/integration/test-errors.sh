@@ -54,6 +54,11 @@ format_1() {
 features() {
 	rbd create --size 10M --image-feature layering,exclusive-lock,journaling mirrored
 	refused rbd:mirrored "map rbd/mirrored: this kernel does not know the image's features: journaling; see \`rbd feature disable\`"
+	# Who only reads need not know it.
+	vbd_new 1 1 $DISK r rbd:mirrored
+	rbd_add 1 1 $DISK
+	vbd_gone 1 1 $DISK
+	nothing_left
 	# An old kernel.
 	rbd create --size 10M web1
 	krbd 1 features 0x1

@@ -206,9 +206,10 @@ void xlrbd__run_unlock(int fd)
 /* krbd.c, blkback.c, host.c, access.c */
 
 int xlrbd__krbd_check(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
-		      const char *what)
+		      bool read_only, const char *what)
 {
 	(void)image;
+	(void)read_only;
 	(void)what;
 	return step(ctx, "krbd-check");
 }
@@ -310,8 +311,9 @@ int xlrbd__ceph_connect(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
 	return 0;
 }
 
-void xlrbd__ceph_close(struct xlrbd__ceph *ceph)
+void xlrbd__ceph_close(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph)
 {
+	(void)ctx;
 	if (ceph)
 		fake.connections--;
 }
