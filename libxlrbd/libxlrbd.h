@@ -89,7 +89,7 @@ enum xlrbd_mode {
 	XLRBD_MODE_R,		/* reads, wants the content to stay still */
 	XLRBD_MODE_W,		/* the only writer */
 	XLRBD_MODE_R_SHARED,	/* r!: reads, accepts that others write */
-	XLRBD_MODE_W_SHARED,	/* w!: one of several writers */
+	XLRBD_MODE_W_SHARED	/* w!: one of several writers */
 };
 
 /** xlrbd_mode_name() - "r", "w", "r!", "w!", or "" for XLRBD_MODE_UNSET */

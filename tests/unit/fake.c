@@ -11,7 +11,7 @@
 struct fake fake;
 
 /* Any pointer will do: the library never looks inside. */
-static char handle;
+char fake_handle;
 
 void fake_reset(void)
 {
@@ -25,7 +25,7 @@ void fake_reset(void)
 	fake.fail_rc = -EIO;
 }
 
-static int step(struct xlrbd_ctx *ctx, const char *name)
+int fake_step(struct xlrbd_ctx *ctx, const char *name)
 {
 	bool fails = fake.n_steps++ == fake.fail_at;
 	size_t used = strlen(fake.journal);
@@ -46,7 +46,7 @@ int xlrbd__vbd_parse_path(struct xlrbd_ctx *ctx, const char *path,
 	memset(vbd_out, 0, sizeof(*vbd_out));
 	vbd_out->domid = 1;
 	vbd_out->devid = 51712;
-	return step(ctx, "parse-path");
+	return fake_step(ctx, "parse-path");
 }
 
 void xlrbd__vbd_dispose(struct xlrbd__vbd *vbd)
@@ -57,11 +57,11 @@ void xlrbd__vbd_dispose(struct xlrbd__vbd *vbd)
 
 int xlrbd__store_open(struct xlrbd_ctx *ctx, struct xlrbd__store **store_out)
 {
-	int rc = step(ctx, "store-open");
+	int rc = fake_step(ctx, "store-open");
 
 	if (rc < 0)
 		return rc;
-	*store_out = (struct xlrbd__store *)&handle;
+	*store_out = (struct xlrbd__store *)&fake_handle;
 	fake.stores++;
 	return 0;
 }
@@ -81,7 +81,7 @@ int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	vbd->published = fake.published;
 	strcpy(vbd->domain, fake.domain);
 	strcpy(vbd->uuid, fake.uuid);
-	return step(ctx, "read-vbd");
+	return fake_step(ctx, "read-vbd");
 }
 
 bool xlrbd__store_vbd_is_closed(struct xlrbd__store *store,
@@ -97,7 +97,7 @@ int xlrbd__store_publish(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 			 const struct xlrbd__device *device,
 			 const struct xlrbd__deadline *deadline)
 {
-	int rc = step(ctx, "publish");
+	int rc = fake_step(ctx, "publish");
 
 	(void)store;
 	(void)vbd;
@@ -116,7 +116,7 @@ int xlrbd__store_report(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	(void)store;
 	(void)vbd;
 	(void)message;
-	return step(ctx, "report");
+	return fake_step(ctx, "report");
 }
 
 /* run.c */
@@ -124,7 +124,7 @@ int xlrbd__store_report(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 		     const struct xlrbd__record *record)
 {
-	int rc = step(ctx, "record");
+	int rc = fake_step(ctx, "record");
 
 	(void)vbd;
 	if (rc < 0)
@@ -138,7 +138,7 @@ int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 		    struct xlrbd__record *record_out)
 {
-	int rc = step(ctx, "read-record");
+	int rc = fake_step(ctx, "read-record");
 
 	(void)vbd;
 	memset(record_out, 0, sizeof(*record_out));
@@ -158,7 +158,7 @@ void xlrbd__record_dispose(struct xlrbd__record *record)
 
 int xlrbd__run_delete(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd)
 {
-	int rc = step(ctx, "forget");
+	int rc = fake_step(ctx, "forget");
 
 	(void)vbd;
 	if (!rc)
@@ -169,7 +169,7 @@ int xlrbd__run_delete(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd)
 int xlrbd__run_lock_vbd(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 			const struct xlrbd__deadline *deadline, int *fd_out)
 {
-	int rc = step(ctx, "lock-vbd");
+	int rc = fake_step(ctx, "lock-vbd");
 
 	(void)vbd;
 	(void)deadline;
@@ -184,7 +184,7 @@ int xlrbd__run_lock_image(struct xlrbd_ctx *ctx,
 			  const struct xlrbd__image *image,
 			  const struct xlrbd__deadline *deadline, int *fd_out)
 {
-	int rc = step(ctx, "lock-image");
+	int rc = fake_step(ctx, "lock-image");
 
 	(void)image;
 	(void)deadline;
@@ -211,7 +211,7 @@ int xlrbd__krbd_check(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 	(void)image;
 	(void)read_only;
 	(void)what;
-	return step(ctx, "krbd-check");
+	return fake_step(ctx, "krbd-check");
 }
 
 int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
@@ -220,7 +220,7 @@ int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 		    const struct xlrbd__deadline *deadline,
 		    struct xlrbd__device *device_out)
 {
-	int rc = step(ctx, read_only ? "map-ro" : "map");
+	int rc = fake_step(ctx, read_only ? "map-ro" : "map");
 
 	(void)image;
 	(void)access;
@@ -246,7 +246,7 @@ int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 	(void)deadline;
 	if (device->id < 0)
 		return 0;
-	rc = step(ctx, "unmap");
+	rc = fake_step(ctx, "unmap");
 	if (!rc)
 		fake.mapped = false;
 	return rc;
@@ -260,7 +260,7 @@ int xlrbd__blkback_wait_gone(struct xlrbd_ctx *ctx,
 	(void)store;
 	(void)vbd;
 	(void)deadline;
-	return step(ctx, "blkback-gone");
+	return fake_step(ctx, "blkback-gone");
 }
 
 int xlrbd__host_read(struct xlrbd_ctx *ctx, struct xlrbd__host *host_out)
@@ -268,7 +268,7 @@ int xlrbd__host_read(struct xlrbd_ctx *ctx, struct xlrbd__host *host_out)
 	strcpy(host_out->name, "xen1");
 	strcpy(host_out->machine_id, "11111111111111111111111111111111");
 	strcpy(host_out->boot_id, "22222222-2222-2222-2222-222222222222");
-	return step(ctx, "host");
+	return fake_step(ctx, "host");
 }
 
 int xlrbd__access_find(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
@@ -278,7 +278,7 @@ int xlrbd__access_find(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	(void)ceph;
 	(void)spec;
 	memset(access_out, 0, sizeof(*access_out));
-	return step(ctx, "access");
+	return fake_step(ctx, "access");
 }
 
 void xlrbd__access_wipe(struct xlrbd__access *access)
@@ -291,200 +291,5 @@ int xlrbd__pool_check_full(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 {
 	(void)ceph;
 	(void)image;
-	return step(ctx, "check-full");
-}
-
-/* ceph.c */
-
-int xlrbd__ceph_connect(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
-			const struct xlrbd__deadline *deadline,
-			struct xlrbd__ceph **ceph_out)
-{
-	int rc = step(ctx, "connect");
-
-	(void)spec;
-	(void)deadline;
-	if (rc < 0)
-		return rc;
-	fake.connections++;
-	*ceph_out = (struct xlrbd__ceph *)&handle;
-	return 0;
-}
-
-void xlrbd__ceph_close(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph)
-{
-	(void)ctx;
-	if (ceph)
-		fake.connections--;
-}
-
-void xlrbd__ceph_until(struct xlrbd__ceph *ceph,
-		       const struct xlrbd__deadline *deadline)
-{
-	(void)ceph;
-	(void)deadline;
-}
-
-int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd_spec *spec, const char *what,
-			   struct xlrbd__image *image_out)
-{
-	(void)ceph;
-	(void)spec;
-	(void)what;
-	memset(image_out, 0, sizeof(*image_out));
-	strcpy(image_out->id, "1234");
-	image_out->features = fake.features;
-	return step(ctx, "open-image");
-}
-
-int xlrbd__ceph_fail(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
-		     int r, const char *tried, const char *what)
-{
-	(void)ceph;
-	return xlrbd__fail(ctx, r, "%s %s: %s", tried, what, strerror(-r));
-}
-
-int xlrbd__ceph_open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			  const struct xlrbd__image *image)
-{
-	(void)ceph;
-	(void)image;
-	return step(ctx, "open-pool");
-}
-
-void xlrbd__ceph_client(struct xlrbd__ceph *ceph, char out[32])
-{
-	(void)ceph;
-	strcpy(out, "client.100");
-}
-
-static const char *state_of(const char *cookie)
-{
-	return strstr(cookie, ",held,") ? "held" : "pending";
-}
-
-void fake_lock(const char *lock, const char *tag, bool exclusive,
-	       const char *client, const char *cookie)
-{
-	struct fake_locker *locker = &fake.lockers[fake.n_lockers++];
-
-	snprintf(locker->lock, sizeof(locker->lock), "%s", lock);
-	snprintf(locker->tag, sizeof(locker->tag), "%s", tag);
-	snprintf(locker->client, sizeof(locker->client), "%s", client);
-	snprintf(locker->cookie, sizeof(locker->cookie), "%s", cookie);
-	locker->exclusive = exclusive;
-}
-
-size_t fake_count(const char *state)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < fake.n_lockers; i++)
-		n += !state || !strcmp(state_of(fake.lockers[i].cookie),
-				       state);
-	return n;
-}
-
-void fake_break(const char *client, const char *state)
-{
-	size_t i = 0;
-
-	while (i < fake.n_lockers) {
-		struct fake_locker *locker = &fake.lockers[i];
-
-		if (!strcmp(locker->client, client) &&
-		    !strcmp(state_of(locker->cookie), state))
-			*locker = fake.lockers[--fake.n_lockers];
-		else
-			i++;
-	}
-}
-
-int xlrbd__ceph_lock_shared(struct xlrbd__ceph *ceph,
-			    const struct xlrbd__image *image, const char *name,
-			    const char *tag, const char *cookie)
-{
-	char what[32];
-	size_t i;
-	int rc;
-
-	(void)ceph;
-	(void)image;
-	snprintf(what, sizeof(what), "add-%s", state_of(cookie));
-	rc = step(NULL, what);
-	if (rc < 0)
-		return rc;
-	for (i = 0; i < fake.n_lockers; i++)
-		if (!strcmp(fake.lockers[i].lock, name) &&
-		    (fake.lockers[i].exclusive ||
-		     strcmp(fake.lockers[i].tag, tag) != 0))
-			return -EBUSY;
-	fake_lock(name, tag, false, "client.100", cookie);
-	return 0;
-}
-
-int xlrbd__ceph_lock_list(struct xlrbd__ceph *ceph,
-			  const struct xlrbd__image *image, const char *name,
-			  struct xlrbd__lockers *lockers_out)
-{
-	char what[32];
-	size_t i;
-	int rc;
-
-	(void)ceph;
-	(void)image;
-	memset(lockers_out, 0, sizeof(*lockers_out));
-	fake.n_lists++;
-	if (fake.on_list)
-		fake.on_list();
-	snprintf(what, sizeof(what), "list-%s", name);
-	rc = step(NULL, what);
-	if (rc < 0)
-		return rc;
-	lockers_out->v = calloc(FAKE_LOCKERS_MAX, sizeof(*lockers_out->v));
-	for (i = 0; i < fake.n_lockers; i++) {
-		struct fake_locker *from = &fake.lockers[i];
-		struct xlrbd__locker *to;
-
-		if (strcmp(from->lock, name) != 0)
-			continue;
-		to = &lockers_out->v[lockers_out->n++];
-		to->client = strdup(from->client);
-		to->cookie = strdup(from->cookie);
-		to->addr = strdup("10.0.0.1:0/1");
-		lockers_out->exclusive = from->exclusive;
-		strcpy(lockers_out->tag, from->tag);
-	}
-	return 0;
-}
-
-int xlrbd__ceph_lock_break(struct xlrbd__ceph *ceph,
-			   const struct xlrbd__image *image, const char *name,
-			   const char *client, const char *cookie)
-{
-	char what[32];
-	int rc;
-
-	(void)ceph;
-	(void)image;
-	(void)name;
-	snprintf(what, sizeof(what), "break-%s", state_of(cookie));
-	rc = step(NULL, what);
-	if (!rc)
-		fake_break(client, state_of(cookie));
-	return rc;
-}
-
-void xlrbd__lockers_dispose(struct xlrbd__lockers *lockers)
-{
-	size_t i;
-
-	for (i = 0; i < lockers->n; i++) {
-		free(lockers->v[i].client);
-		free(lockers->v[i].cookie);
-		free(lockers->v[i].addr);
-	}
-	free(lockers->v);
-	memset(lockers, 0, sizeof(*lockers));
+	return fake_step(ctx, "check-full");
 }

@@ -42,6 +42,11 @@ struct fake {
 
 extern struct fake fake;
 
+/* For the fakes themselves: one step of the journal, which may fail. */
+int fake_step(struct xlrbd_ctx *ctx, const char *name);
+/* What opaque pointers point to. */
+extern char fake_handle;
+
 /* An empty world with a writable rbd/web1 for domain web1, 1/51712. */
 void fake_reset(void);
 /* Adds somebody else's entry. */

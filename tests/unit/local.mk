@@ -15,6 +15,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/check-lock.c \
 	tests/unit/check-spec.c \
 	tests/unit/fake.c \
+	tests/unit/fake-ceph.c \
 	tests/unit/fake.h \
 	tests/unit/main.c \
 	tests/unit/unit.h

@@ -91,7 +91,7 @@ range() {
 }
 
 side_by_side() {
-	local way step key
+	local way key
 
 	rbd create --size 8M rbd/speed
 	key=$(x 1 "sed -n 's/.*key = //p' /etc/ceph/ceph.client.xen.keyring")

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What happens around the helpers: OSDs, kernels, hosts, gc, and xl.
+ */
+
+/* Whether a living process for slot i gets answers from the cluster. */
+#define REACHES(i)	(!HAS(lost, i) && !HAS(cut, HOST(i)))
+
+/* Evidence of gc: an entry or a map of this host that no domain needs. */
+#define LEFTOVER(i)	(domain[i] == DEAD && !HAS(helper, i) && \
+			 HAS(up, HOST(i)) && !HAS(cut, HOST(i)))
+#define UNMAPPABLE(i)	(LEFTOVER(i) && HAS(mapped, i) && !HAS(queued, i))
+/* An entry of an earlier boot waits for its watch: it might be a namesake. */
+#define RELEASABLE(i)	(LEFTOVER(i) && !HAS(mapped, i) && !HAS(watch, i))
+#define STALE_HELD(i)	(RELEASABLE(i) && HAS(held, i))
+#define STALE_PENDING(i) (RELEASABLE(i) && HAS(pending, i))
+#ifdef MUTANT_TOMBSTONE_DROPPED_EARLY
+#define STALE_TOMBSTONE(i) (HAS(tombstone, i) && HAS(up, HOST(i)) && \
+			    !HAS(cut, HOST(i)))
+#else
+#define STALE_TOMBSTONE(i) (HAS(tombstone, i) && LEFTOVER(i))
+#endif
+#define FLUSHABLE(i)	(HAS(queued, i) && !HAS(cut, HOST(i)))
+#define EXPIRES(i)	(HAS(watch, i) && (!HAS(mapped, i) || \
+			 HAS(cut, HOST(i)) || FENCED(i)))
+#define REWATCHES(i)	(HAS(mapped, i) && !HAS(watch, i) && \
+			 !HAS(cut, HOST(i)) && !FENCED(i))
+
+#define BUSY(i)		(UNMAPPABLE(i) || STALE_HELD(i) || STALE_PENDING(i) || \
+			 STALE_TOMBSTONE(i) || FLUSHABLE(i) || EXPIRES(i))
+
+/* Held, and nobody could ever take it over: its watch lives. */
+#define STUCK(i)	(HAS(held, i) && HAS(watch, i))
+
+/* Nothing of a domain, a kernel or a helper is left after a power cut. */
+inline lose_power(h)
+{
+	byte k;
+
+	DROP(up, h);
+	power_cuts--;
+	for (k : 0 .. N - 1) {
+		if
+		:: HOST(k) == h && domain[k] != NONE && !HAS(done, k) ->
+			PUT(lost, k)
+		:: else
+		fi;
+		if
+		:: HOST(k) == h && domain[k] != NONE ->
+			domain[k] = DEAD;
+			DROP(mapped, k);
+			DROP(queued, k);
+			DROP(helper, k)
+		:: else
+		fi
+	}
+	k = 0
+}
+
+inline osd_step(i)
+{
+	if
+	/* A killed helper's last request arrives at last. */
+	:: HAS(late_pending, i) -> DROP(late_pending, i); PUT(pending, i)
+	:: HAS(late_held, i) -> DROP(late_held, i); PUT(held, i)
+	:: EXPIRES(i) -> DROP(watch, i)
+	:: REWATCHES(i) -> PUT(watch, i)
+	/* The write lands, or fails at the fence; Invariant saw it coming. */
+	:: FLUSHABLE(i) -> DROP(queued, i)
+	fi
+}
+
+/* Each a step of its own, so a gc that is killed half way is one too. */
+inline gc_step(i)
+{
+	if
+	:: UNMAPPABLE(i) -> DROP(mapped, i); DROP(watch, i)
+	:: STALE_HELD(i) -> assert(!ABLE(i)); DROP(held, i)
+	:: STALE_PENDING(i) -> DROP(pending, i)
+	:: STALE_TOMBSTONE(i) -> DROP(tombstone, i)
+	fi
+}
+
+#ifdef EXCLUSIVE_LOCK
+#define OTHER_QUEUED(i)	((queued & (ALL - BIT(i))) != 0)
+#define IN_THE_WAY(i, j) (HAS(queued, j) && !HAS(watch, j) && !FENCED(j))
+
+/*
+ * The first write: krbd asks for the image's lock.  An owner that has a watch
+ * flushes and hands it over; krbd itself blocklists one that has none, for as
+ * long as the monitors' default.
+ */
+inline krbd_step(i)
+{
+	if
+	:: atomic {
+		domain[i] == RUNNING && !HAS(handed, i) && !OTHER_QUEUED(i) ->
+		PUT(handed, i)
+	}
+	:: atomic {
+		domain[i] == RUNNING && !HAS(handed, i) && !HAS(cut, HOST(i)) &&
+		IN_THE_WAY(i, 0) ->
+		PUT(fence_mon, address[0]);
+		PUT(fence_osd, address[0]);
+		PUT(handed, i)
+	}
+	fi
+}
+#endif
+
+/*
+ * When all stories are over and gc has done what it can.
+ *
+ * Whatever hosts are dead or cut off, the next one can have the image: what is
+ * left is pending, or held by one that can be fenced.  With all hosts back
+ * nothing is left.
+ */
+inline judge_the_end()
+{
+	assert(!SOME(STUCK));
+	assert(up != HOSTS || cut != 0 ||
+	       (pending | held | tombstone | mapped) == 0);
+#ifdef SOMEBODY_WINS
+	assert(won != 0);
+#endif
+}
+
+#ifdef MIGRATION
+#define IDLE		0
+#define COPYING		1
+#define ADDING		2	/* the destination may run add from here on */
+#define OVER		3
+byte migration;
+#define OVER_AND_OUT	(migration == OVER)
+#else
+#define OVER_AND_OUT	true
+#endif
+
+proctype World()
+{
+end:
+	do
+	:: d_step { osd_step(0) }
+	:: d_step { osd_step(1) }
+	:: d_step { gc_step(0) }
+	:: d_step { gc_step(1) }
+#if N > 2
+	:: d_step { osd_step(2) }
+	:: d_step { gc_step(2) }
+#endif
+#if N > 3
+	:: d_step { osd_step(3) }
+	:: d_step { gc_step(3) }
+#endif
+	/* OSDs learn of a new map sooner or later. */
+	:: d_step { fence_osd != fence_mon -> fence_osd = fence_mon }
+#ifdef MUTANT_FENCE_EXPIRES
+	:: d_step { fence_osd != 0 -> fence_mon = 0; fence_osd = 0 }
+#endif
+#ifdef EXCLUSIVE_LOCK
+	:: krbd_step(0)
+	:: krbd_step(1)
+#endif
+#if CUTS
+#define CUT(h)	(cuts > 0 && HAS(CUT_HOSTS, h) && !HAS(cut, h))
+	:: d_step { CUT(0) -> PUT(cut, 0); cuts-- }
+	:: d_step { CUT(1) -> PUT(cut, 1); cuts-- }
+	:: d_step { HAS(cut, 0) -> DROP(cut, 0) }
+	:: d_step { HAS(cut, 1) -> DROP(cut, 1) }
+#endif
+#if POWER_CUTS
+#define POWER_CUT(h) (power_cuts > 0 && HAS(POWER_HOSTS, h) && HAS(up, h))
+	:: d_step { POWER_CUT(0) -> lose_power(0) }
+	:: d_step { POWER_CUT(1) -> lose_power(1) }
+	:: d_step { !HAS(up, 0) -> PUT(up, 0) }
+	:: d_step { !HAS(up, 1) -> PUT(up, 1) }
+#endif
+	:: d_step {
+		done == ALL && OVER_AND_OUT && !late_pending && !late_held &&
+		!SOME(BUSY) -> judge_the_end()
+	}
+	od
+}
+
+#ifdef MIGRATION
+/*
+ * xl migrate of slot 0 to slot 1, both xl processes and the link in one.  What
+ * the link carries goes on when a host is cut off from the cluster only.
+ * Facts: xl_migrate.c; the source resumes on anything that fails before GO was
+ * sent and on a failure that the destination reports, never otherwise.
+ */
+proctype Migration()
+{
+	if
+	:: atomic { domain[0] == RUNNING -> migration = COPYING }
+	:: atomic { migration = OVER; goto out }
+	fi;
+#ifdef EARLY_DESTINATION
+	/* xlrbd migrate: the destination has the disk before the copy begins */
+	atomic {
+		if
+		:: domain[1] == PAUSED
+		:: domain[1] == DEAD -> migration = OVER; goto out
+		fi
+	};
+#endif
+	atomic {
+		if
+		:: domain[0] == RUNNING ->
+			domain[0] = SUSPENDED;
+			migration = ADDING;
+#ifdef QUEUE
+			if
+			:: PUT(queued, 0)
+			:: true
+			fi
+#endif
+		:: domain[0] != RUNNING ->
+			migration = OVER;
+			goto destroy_destination
+		fi
+	};
+#ifdef DRAIN
+	/* xlrbd migrate: waits until the source's device has nothing to do. */
+	atomic {
+		if
+		:: !HAS(queued, 0)
+		:: HAS(queued, 0) -> goto resume	/* too slow */
+		fi
+	};
+#endif
+	/* The destination's add. */
+	atomic {
+		if
+		:: domain[1] == PAUSED		/* "ready" arrived */
+		:: domain[1] == DEAD -> goto resume
+		:: goto resume			/* link cut, its xl killed */
+		:: migration = OVER; goto out	/* the source's xl killed */
+		fi
+	};
+	/* The source renames its domain, if there still is one, and says GO. */
+	atomic {
+		if
+		:: domain[0] == SUSPENDED
+		:: domain[0] != SUSPENDED ->
+			migration = OVER;
+			goto destroy_destination
+		:: goto resume			/* link cut before GO */
+		fi
+	};
+	atomic {
+		if
+		:: domain[1] == PAUSED -> domain[1] = RUNNING
+		/* Cannot unpause it: destroys it, then says so. */
+		:: domain[1] == PAUSED -> domain[1] = DYING; goto failed
+		:: domain[1] == DYING || domain[1] == DEAD -> goto failed
+		/* GO is lost on the way: nobody knows, both stay as they are. */
+		:: migration = OVER; goto out
+		fi
+	};
+	atomic {
+		migration = OVER;
+		if
+		:: domain[0] == SUSPENDED -> domain[0] = DYING
+		:: else
+		fi;
+		goto out
+	};
+failed:
+	atomic { domain[1] == DEAD };
+resume:
+	atomic {
+		migration = OVER;
+		if
+		:: domain[0] == SUSPENDED -> domain[0] = RUNNING
+		:: else
+		fi;
+		goto out
+	};
+destroy_destination:
+	atomic {
+		if
+		:: domain[1] == PAUSED -> domain[1] = DYING
+		:: else
+		fi
+	};
+out:
+	skip
+}
+#endif
