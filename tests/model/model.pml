@@ -108,7 +108,7 @@ byte late_pending, late_held;
  */
 byte fence_mon;			/* the monitors know */
 byte fence_osd;			/* every OSD knows, so nothing arrives */
-byte address[N];		/* of the client that slot maps with */
+byte address[4];		/* of the client that slot maps with */
 
 /* What the hosts' kernels and Xen keep. */
 byte mapped;

@@ -128,9 +128,9 @@ inline judge_the_end()
 #ifdef MIGRATION
 #define IDLE		0
 #define COPYING		1
-#define ADDING		2	/* the destination may run add from here on */
-#define OVER		3
+#define OVER		2
 byte migration;
+bit add_began;			/* the destination may start its add */
 #define OVER_AND_OUT	(migration == OVER)
 #else
 #define OVER_AND_OUT	true
@@ -140,17 +140,17 @@ proctype World()
 {
 end:
 	do
-	:: d_step { osd_step(0) }
-	:: d_step { osd_step(1) }
-	:: d_step { gc_step(0) }
-	:: d_step { gc_step(1) }
+	:: atomic { osd_step(0) }
+	:: atomic { osd_step(1) }
+	:: atomic { gc_step(0) }
+	:: atomic { gc_step(1) }
 #if N > 2
-	:: d_step { osd_step(2) }
-	:: d_step { gc_step(2) }
+	:: atomic { osd_step(2) }
+	:: atomic { gc_step(2) }
 #endif
 #if N > 3
-	:: d_step { osd_step(3) }
-	:: d_step { gc_step(3) }
+	:: atomic { osd_step(3) }
+	:: atomic { gc_step(3) }
 #endif
 	/* OSDs learn of a new map sooner or later. */
 	:: d_step { fence_osd != fence_mon -> fence_osd = fence_mon }
@@ -196,9 +196,11 @@ proctype Migration()
 	:: atomic { migration = OVER; goto out }
 	fi;
 #ifdef EARLY_DESTINATION
-	/* xlrbd migrate: the destination has the disk before the copy begins */
+	/* xlrbd migrate: the destination has the disk before the copy begins. */
+	add_began = 1;
 	atomic {
 		if
+		:: migration = OVER; goto destroy_destination
 		:: domain[1] == PAUSED
 		:: domain[1] == DEAD -> migration = OVER; goto out
 		fi
@@ -208,7 +210,7 @@ proctype Migration()
 		if
 		:: domain[0] == RUNNING ->
 			domain[0] = SUSPENDED;
-			migration = ADDING;
+			add_began = 1;
 #ifdef QUEUE
 			if
 			:: PUT(queued, 0)
