@@ -16,9 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "block-rbd.h"
 #include "libxlrbd.h"
 
-#define EXIT_USAGE	2
 /*
  * Past every deadline of the library, and before libxl's 40 s, after which it
  * kills without asking for a reason.
@@ -27,13 +27,16 @@
 
 static const char usage[] =
 "usage: block-rbd add|remove\n"
+"       block-rbd gc [--id ID] [--conf PATH | --cluster NAME] [POOL[/NAMESPACE]]...\n"
 "\n"
-"A hotplug script for xl(1); not meant to be run by hand.  In a domain's\n"
+"add and remove are for xl(1), whose hotplug script this is.  In a domain's\n"
 "configuration:\n"
 "\n"
 "	disk = ['script=block-rbd,vdev=xvda,target=POOL:IMAGE']\n"
 "\n"
-"xl tells it the disk by XENBUS_PATH in the environment.  See block-rbd(8).\n";
+"xl tells it the disk by XENBUS_PATH in the environment.  gc cleans up what this\n"
+"host has left behind, in the locks of POOL (rbd) and of its own disks.\n"
+"See block-rbd(8).\n";
 
 static const struct command {
 	const char *name;
@@ -132,6 +135,15 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "--help")) {
 		fputs(usage, stdout);
 		return EXIT_SUCCESS;
+	}
+	if (argc >= 2 && !strcmp(argv[1], "gc")) {
+		int status;
+
+		openlog("block-rbd", LOG_PID, LOG_DAEMON);
+		status = run_gc(argc - 1, argv + 1);
+		if (status == EXIT_USAGE)
+			fputs(usage, stderr);
+		return status;
 	}
 	for (i = 0; argc == 2 && i < sizeof(commands) / sizeof(commands[0]);
 	     i++) {

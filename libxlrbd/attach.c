@@ -50,7 +50,6 @@ static int begin(struct attach *a, struct xlrbd_ctx *ctx, const char *path)
 	a->ctx = ctx;
 	a->vbd_lock = a->image_lock = -1;
 	a->record.device.id = -1;
-	xlrbd__begin(ctx);
 	set_deadlines(a, 0);
 	rc = xlrbd__vbd_parse_path(ctx, path, &a->vbd);
 	if (!rc)
@@ -195,11 +194,17 @@ static int map(struct attach *a)
 	rc = xlrbd__access_find(a->ctx, a->ceph, &a->record.spec, &access);
 	if (rc < 0)
 		return rc;
-	rc = xlrbd__krbd_map(a->ctx, &a->record.image, &access,
-			     a->record.spec.map_options, !a->vbd.writable,
-			     a->what, &a->work, device);
+	/* On record before it is done, for whoever comes after a crash. */
+	a->record.line = xlrbd__krbd_line(&a->record.image, &access,
+					  a->record.spec.map_options,
+					  !a->vbd.writable);
+	rc = a->record.line ? record(a) : xlrbd__fail_nomem(a->ctx);
+	if (!rc)
+		rc = xlrbd__krbd_map(a->ctx, &a->record.image, &access,
+				     a->record.line, a->what, &a->work,
+				     device);
 	xlrbd__access_wipe(&access);
-	return rc < 0 ? rc : record(a);
+	return rc;
 }
 
 static int hold(struct attach *a)
@@ -209,9 +214,23 @@ static int hold(struct attach *a)
 
 	me->held = true;
 	memcpy(me->addr, a->record.device.client_addr, sizeof(me->addr));
-	rc = xlrbd__lock_promote(a->ctx, a->ceph, &a->record.image, me,
-				 a->what, &a->record.lock);
-	return rc < 0 ? rc : record(a);
+	xlrbd__lock_prepare_held(&a->record.lock, me);
+	/* The device, and the entry that is to come. */
+	rc = record(a);
+	if (rc < 0) {
+		a->record.lock.held[0] = '\0';
+		return rc;
+	}
+	return xlrbd__lock_promote(a->ctx, a->ceph, &a->record.image, a->what,
+				   &a->record.lock);
+}
+
+/* It is unmapped: nobody shall look for it again. */
+static void forget_map(struct xlrbd__record *record)
+{
+	free(record->line);
+	record->line = NULL;
+	record->device.id = -1;
 }
 
 /*
@@ -228,7 +247,7 @@ static int undo(struct attach *a)
 	/* While it is mapped the entry must say so. */
 	if (unmapped < 0)
 		return unmapped;
-	record->device.id = -1;
+	forget_map(record);
 	xlrbd__ceph_until(a->ceph, &a->end);
 	withdrawn = xlrbd__lock_withdraw(a->ctx, a->ceph, &record->image,
 					 &record->lock, a->what);
@@ -244,6 +263,36 @@ static void keep_rest(struct attach *a)
 		xlrbd__log(a->ctx, LOG_ERR, "%s: record lost", a->what);
 	xlrbd__log(a->ctx, LOG_ERR, "%s: not everything was undone; it is recorded in " XLRBD_RUN_DIR "/vbd-%u-%u",
 		   a->what, a->vbd.domid, a->vbd.devid);
+}
+
+/* Of an add that was killed between mapping and recording it. */
+static int find_lost_map(struct attach *a)
+{
+	struct xlrbd__record other;
+	struct xlrbd__vbd *vbds;
+	size_t i, n, n_claimed = 0;
+	int *claimed;
+	int rc;
+
+	if (!a->record.line || a->record.device.id >= 0)
+		return 0;
+	rc = xlrbd__run_list(a->ctx, &vbds, &n);
+	if (rc < 0)
+		return rc;
+	claimed = calloc(n + 1, sizeof(*claimed));
+	for (i = 0; claimed && i < n; i++) {
+		if (xlrbd__run_read(a->ctx, &vbds[i], &other) < 0)
+			continue;
+		claimed[n_claimed++] = other.device.id;
+		xlrbd__record_dispose(&other);
+	}
+	rc = claimed ? xlrbd__krbd_find_lost(&a->record.image, a->record.line,
+					     claimed, n_claimed,
+					     &a->record.device) :
+		       xlrbd__fail_nomem(a->ctx);
+	free(claimed);
+	free(vbds);
+	return rc == -ENOENT ? 0 : rc;
 }
 
 /* With the record read: unmaps, withdraws, forgets. */
@@ -262,11 +311,13 @@ static int undo_recorded(struct attach *a, bool wait_for_blkback)
 		rc = xlrbd__run_lock_image(a->ctx, image, &a->work,
 					   &a->image_lock);
 	if (!rc)
+		rc = find_lost_map(a);
+	if (!rc)
 		rc = xlrbd__krbd_unmap(a->ctx, image, &a->record.device,
 				       a->what, &a->work);
 	if (rc < 0)
 		return rc;
-	a->record.device.id = -1;
+	forget_map(&a->record);
 	rc = xlrbd__ceph_connect(a->ctx, &a->record.spec, &a->end, &a->ceph);
 	if (!rc)
 		rc = xlrbd__ceph_open_pool(a->ctx, a->ceph, image);
@@ -302,11 +353,39 @@ static int clear_leftover(struct attach *a)
 	return rc;
 }
 
+/*
+ * Somebody holds the image: is it this host itself, by something it left
+ * behind?  Then that goes, and we try once more.
+ */
+static int acquire_after_cleaning(struct attach *a)
+{
+	struct xlrbd__image *image = &a->record.image;
+	int records, entries, rc;
+
+	rc = acquire(a);
+	if (rc != -EBUSY)
+		return rc;
+	if (xlrbd__lock_withdraw(a->ctx, a->ceph, image, &a->record.lock,
+				 a->what) < 0)
+		return rc;
+	/* Undoing a record takes the image's lock. */
+	xlrbd__run_unlock(a->image_lock);
+	a->image_lock = -1;
+	records = xlrbd__gc_records(a->ctx, a->store, image);
+	entries = xlrbd__gc_entries(a->ctx, a->store, a->ceph, image,
+				    a->what);
+	if (records <= 0 && entries <= 0)
+		return rc;
+	xlrbd__begin(a->ctx);
+	return acquire(a);
+}
+
 int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path)
 {
 	struct attach a;
 	int rc;
 
+	xlrbd__begin(ctx);
 	rc = begin(&a, ctx, path);
 	if (!rc)
 		rc = xlrbd__store_read_vbd(ctx, a.store, &a.vbd);
@@ -319,7 +398,7 @@ int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path)
 		rc = inspect(&a);
 	if (rc < 0)
 		goto out;
-	rc = acquire(&a);
+	rc = acquire_after_cleaning(&a);
 	if (!rc)
 		rc = map(&a);
 	if (!rc)
@@ -342,6 +421,12 @@ out:
 
 int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path)
 {
+	xlrbd__begin(ctx);
+	return xlrbd__vbd_undo(ctx, path);
+}
+
+int xlrbd__vbd_undo(struct xlrbd_ctx *ctx, const char *path)
+{
 	struct attach a;
 	int rc;
 
@@ -350,8 +435,11 @@ int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path)
 		goto out;
 	rc = xlrbd__run_read(ctx, &a.vbd, &a.record);
 	if (rc == -ENOENT) {
-		/* Never added, or its add failed and undid itself. */
-		rc = 0;
+		/*
+		 * Never added, or its add failed and undid itself, or was
+		 * killed while it wrote the record.
+		 */
+		rc = xlrbd__run_delete(ctx, &a.vbd);
 		goto out;
 	}
 	if (!rc)

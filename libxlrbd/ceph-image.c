@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <rbd/librbd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ceph.h"
@@ -122,5 +123,88 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 		return xlrbd__ceph_fail(ctx, ceph, rc, "open", what);
 	rc = describe(ctx, ceph, rbd, image_out, what);
 	rbd_close(rbd);
+	return rc;
+}
+
+#define WATCHERS_MAX 64
+
+int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			   const struct xlrbd__image *image, const char *what,
+			   const char *addr)
+{
+	rbd_image_watcher_t watchers[WATCHERS_MAX];
+	size_t i, n = WATCHERS_MAX;
+	bool found = false;
+	rbd_image_t rbd;
+	int r;
+
+	xlrbd__ceph_arm(ceph);
+	r = rbd_open_by_id_read_only(ceph->io, image->id, &rbd, NULL);
+	if (r < 0)
+		return xlrbd__ceph_fail(ctx, ceph, r, "open", what);
+	r = rbd_watchers_list(rbd, watchers, &n);
+	for (i = 0; !r && i < n; i++)
+		found = found || !strcmp(watchers[i].addr, addr);
+	if (!r)
+		rbd_watchers_list_cleanup(watchers, n);
+	rbd_close(rbd);
+	if (r < 0)
+		return xlrbd__ceph_fail(ctx, ceph, r, "list watchers of",
+					what);
+	return found;
+}
+
+static int list_images(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		       const char *pool, rbd_image_spec_t **specs_out,
+		       size_t *n_out)
+{
+	rbd_image_spec_t *specs = NULL;
+	size_t n = 256;
+	int r;
+
+	do {
+		free(specs);
+		specs = calloc(n, sizeof(*specs));
+		if (!specs)
+			return xlrbd__fail_nomem(ctx);
+		xlrbd__ceph_arm(ceph);
+		r = rbd_list2(ceph->io, specs, &n);
+		/* n now says how many there are. */
+	} while (r == -ERANGE);
+	if (r < 0) {
+		free(specs);
+		return xlrbd__ceph_fail(ctx, ceph, r, "list images of", pool);
+	}
+	*specs_out = specs;
+	*n_out = n;
+	return 0;
+}
+
+int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			   const struct xlrbd_spec *spec,
+			   int (*fn)(void *data,
+				     const struct xlrbd__image *image),
+			   void *data)
+{
+	struct xlrbd__image image;
+	rbd_image_spec_t *specs = NULL;
+	size_t i, n = 0;
+	int rc;
+
+	memset(&image, 0, sizeof(image));
+	rc = open_pool(ctx, ceph, spec, &image);
+	if (!rc)
+		rc = list_images(ctx, ceph, image.pool, &specs, &n);
+	if (rc < 0)
+		return rc;
+	for (i = 0; !rc && i < n; i++) {
+		snprintf(image.name, sizeof(image.name), "%s", specs[i].name);
+		snprintf(image.id, sizeof(image.id), "%s", specs[i].id);
+		/* Format 1 images have no id, and no entries of ours. */
+		if (image.id[0])
+			rc = fn(data, &image);
+	}
+	rbd_image_spec_list_cleanup(specs, n);
+	free(specs);
 	return rc;
 }

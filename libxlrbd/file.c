@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,7 +43,7 @@ int xlrbd__file_read(const char *dir, const char *name, char *out, size_t size)
  * Runs in the child: async-signal-safe calls only, since other threads of the
  * parent may have held any lock at fork().
  */
-static int write_in_child(const char *path, const char *text,
+static int write_in_child(pid_t parent, const char *path, const char *text,
 			  const char *key_name, const void *key,
 			  size_t key_len)
 {
@@ -54,6 +55,12 @@ static int write_in_child(const char *path, const char *text,
 	 * its flocks, not the pipe that xl reads.
 	 */
 	close_range(0, ~0U, 0);
+	/*
+	 * And it must not go on behind the back of whoever cleans up after a
+	 * parent that was killed.
+	 */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		return ESRCH;
 	/*
 	 * The process keyring ends with this process, and with it the key:
 	 * the kernel has taken its own copy by then.
@@ -90,6 +97,7 @@ int xlrbd__file_write(const char *path, const char *text, const char *key_name,
 		      const struct xlrbd__deadline *deadline)
 {
 	struct xlrbd__deadline grace;
+	pid_t parent = getpid();
 	int status;
 	pid_t pid;
 
@@ -97,7 +105,7 @@ int xlrbd__file_write(const char *path, const char *text, const char *key_name,
 	if (pid < 0)
 		return -errno;
 	if (!pid)
-		_exit(write_in_child(path, text, key_name, key, key_len));
+		_exit(write_in_child(parent, path, text, key_name, key, key_len));
 	if (!wait_for(pid, deadline, &status)) {
 		kill(pid, SIGKILL);
 		xlrbd__deadline_set(&grace, 1000);

@@ -8,7 +8,10 @@
  */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,4 +42,36 @@ int xlrbd__host_read(struct xlrbd_ctx *ctx, struct xlrbd__host *host_out)
 				   "read " MACHINE_ID "/machine-id: %s; see systemd-machine-id-setup(1)",
 				   strerror(-r));
 	return 0;
+}
+
+static bool is_address(const struct sockaddr *sa, const char *ip)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+
+	if (sa && sa->sa_family == AF_INET)
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)sa)->sin_addr,
+			  text, sizeof(text));
+	else if (sa && sa->sa_family == AF_INET6)
+		inet_ntop(AF_INET6,
+			  &((const struct sockaddr_in6 *)sa)->sin6_addr, text,
+			  sizeof(text));
+	return text[0] && !strcmp(text, ip);
+}
+
+bool xlrbd__host_has_address(const char *addr)
+{
+	struct ifaddrs *all, *one;
+	char ip[64], *colon;
+	bool found = false;
+
+	/* "10.0.0.1:0/42" or "[fd00::1]:0/42" */
+	snprintf(ip, sizeof(ip), "%s", addr + (addr[0] == '['));
+	colon = addr[0] == '[' ? strchr(ip, ']') : strrchr(ip, ':');
+	if (!colon || getifaddrs(&all) < 0)
+		return false;
+	*colon = '\0';
+	for (one = all; one; one = one->ifa_next)
+		found = found || is_address(one->ifa_addr, ip);
+	freeifaddrs(all);
+	return found;
 }

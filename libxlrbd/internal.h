@@ -88,6 +88,8 @@ struct xlrbd__host {
 
 int xlrbd__host_read(struct xlrbd_ctx *ctx, struct xlrbd__host *host_out)
 	XLRBD__CHECKED;
+/* Is @addr, "ip:port/nonce", an address of this host? */
+bool xlrbd__host_has_address(const char *addr);
 
 /* cookie.c: one lock entry, as text and as a struct */
 
@@ -152,6 +154,16 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 /* The sentence for what an operation on the cluster came back with. */
 int xlrbd__ceph_fail(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
 		     int r, const char *tried, const char *what);
+/* Does a living client at @addr watch the image?  Or a negative errno value. */
+int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			   const struct xlrbd__image *image, const char *what,
+			   const char *addr) XLRBD__CHECKED;
+/* Calls @fn for each image of the pool, until it fails. */
+int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			   const struct xlrbd_spec *spec,
+			   int (*fn)(void *data,
+				     const struct xlrbd__image *image),
+			   void *data) XLRBD__CHECKED;
 /* For remove: the pool of an image that is known by id. */
 int xlrbd__ceph_open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			  const struct xlrbd__image *image) XLRBD__CHECKED;
@@ -233,6 +245,9 @@ struct xlrbd__lock {
 	char held[XLRBD__COOKIE_MAX];
 };
 
+/* The two names under which entries can be. */
+extern const char *const xlrbd__lock_names[2];
+
 bool xlrbd__lock_compatible(enum xlrbd_mode a, enum xlrbd_mode b);
 const char *xlrbd__lock_name(const struct xlrbd__image *image);
 /* Fills in @lock for a registration as @me, registering nothing yet. */
@@ -247,10 +262,12 @@ int xlrbd__lock_register(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			 const struct xlrbd__cookie *me, const char *what,
 			 const struct xlrbd__deadline *deadline,
 			 struct xlrbd__lock *lock) XLRBD__CHECKED;
-/* The disk is mapped by @me->addr: pending becomes held. */
+/* The disk is mapped by @me->addr: what promotion will add. */
+void xlrbd__lock_prepare_held(struct xlrbd__lock *lock,
+			      const struct xlrbd__cookie *me);
+/* Pending becomes held. */
 int xlrbd__lock_promote(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			const struct xlrbd__image *image,
-			const struct xlrbd__cookie *me, const char *what,
+			const struct xlrbd__image *image, const char *what,
 			struct xlrbd__lock *lock) XLRBD__CHECKED;
 /* Takes back what is registered; idempotent. */
 int xlrbd__lock_withdraw(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
@@ -271,10 +288,23 @@ struct xlrbd__device {
 int xlrbd__krbd_check(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 		      bool read_only, const char *what) XLRBD__CHECKED;
 int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
-		    const struct xlrbd__access *access, const char *options,
-		    bool read_only, const char *what,
+		    const struct xlrbd__access *access, const char *line,
+		    const char *what,
 		    const struct xlrbd__deadline *deadline,
 		    struct xlrbd__device *device_out) XLRBD__CHECKED;
+/* The line that was, or would be, written to map it; freed by the caller. */
+char *xlrbd__krbd_line(const struct xlrbd__image *image,
+		       const struct xlrbd__access *access, const char *options,
+		       bool read_only);
+/*
+ * Finds the map that an add made with @line and did not live to record: one
+ * that none of @claimed (of @n_claimed ids) is.  -ENOENT if there is none.
+ */
+int xlrbd__krbd_find_lost(const struct xlrbd__image *image, const char *line,
+			  const int *claimed, size_t n_claimed,
+			  struct xlrbd__device *device_out) XLRBD__CHECKED;
+/* Does this kernel have a map whose client is @addr? */
+bool xlrbd__krbd_has_client(const char *addr);
 /*
  * Unmaps /dev/rbd<device->id> if it still is a map of @image by the client
  * that was recorded; a device that is gone or is another's is left alone.
@@ -323,6 +353,9 @@ void xlrbd__store_close(struct xlrbd__store *store);
 /* Fills in the rest of a vbd whose path is parsed. */
 int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 			  struct xlrbd__vbd *vbd) XLRBD__CHECKED;
+/* Does libxl still know the disk? */
+bool xlrbd__store_vbd_exists(struct xlrbd__store *store,
+			     const struct xlrbd__vbd *vbd);
 /* Has the guest closed the disk, and libxl given it up? */
 bool xlrbd__store_vbd_is_closed(struct xlrbd__store *store,
 				const struct xlrbd__vbd *vbd);
@@ -352,6 +385,7 @@ struct xlrbd__record {
 	struct xlrbd__device device;
 	struct xlrbd__lock lock;
 	struct xlrbd_spec spec;	/* how to connect: id, conf, cluster */
+	char *line;		/* written to map it; NULL before that */
 };
 
 int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
@@ -359,6 +393,13 @@ int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 /* 0, or -ENOENT without a sentence if there is no record. */
 int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 		    struct xlrbd__record *record_out) XLRBD__CHECKED;
+/*
+ * The vbds that have a record, or had a helper that was killed, as an array of
+ * *@n_out with only path, domid and devid filled in; freed by the caller.  The
+ * same one may be there twice.
+ */
+int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
+		    size_t *n_out) XLRBD__CHECKED;
 void xlrbd__record_dispose(struct xlrbd__record *record);
 int xlrbd__run_delete(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd);
 /*
@@ -373,5 +414,27 @@ int xlrbd__run_lock_image(struct xlrbd_ctx *ctx,
 			  const struct xlrbd__deadline *deadline, int *fd_out)
 	XLRBD__CHECKED;
 void xlrbd__run_unlock(int fd);
+
+/* attach.c: the story of a disk */
+
+/* xlrbd_vbd_remove() within another call: keeps an earlier sentence. */
+int xlrbd__vbd_undo(struct xlrbd_ctx *ctx, const char *path) XLRBD__CHECKED;
+
+/* gc.c: what this host has left behind */
+
+/*
+ * Undoes the records of @image (all records if NULL) whose vbd is gone;
+ * returns how many, or the first failure.
+ */
+int xlrbd__gc_records(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
+		      const struct xlrbd__image *image) XLRBD__CHECKED;
+/*
+ * Breaks the entries that this host has left in the locks of @image, in this
+ * life or an earlier one; returns how many, or a failure.
+ */
+int xlrbd__gc_entries(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
+		      struct xlrbd__ceph *ceph,
+		      const struct xlrbd__image *image, const char *what)
+	XLRBD__CHECKED;
 
 #endif /* XLRBD_INTERNAL_H */

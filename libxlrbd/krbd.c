@@ -196,26 +196,27 @@ static int fail_map(struct xlrbd_ctx *ctx, int r, const char *what)
 	return xlrbd__fail(ctx, r, "map %s: %s", what, why);
 }
 
-/* The line that krbd's add attribute takes. */
-static int format_line(const struct xlrbd__image *image,
+char *xlrbd__krbd_line(const struct xlrbd__image *image,
 		       const struct xlrbd__access *access, const char *options,
-		       bool read_only, char **line_out)
+		       bool read_only)
 {
 	const char *id = access->entity + strlen("client.");
 	char ns[300] = "", key[128] = "";
+	char *line;
 
 	if (image->ns[0])
 		snprintf(ns, sizeof(ns), ",_pool_ns=%s", image->ns);
 	if (access->key_len)
 		snprintf(key, sizeof(key), ",key=%s", access->entity);
-	return asprintf(line_out, "%s name=%s%s,%s%s%s%s%s%s%s %s %s %s",
-			access->monitors, id, key, MOUNT_TIMEOUT, ns,
-			read_only ? ",ro" : "",
-			access->ms_mode ? "," : "",
-			access->ms_mode ? access->ms_mode : "",
-			options ? "," : "", options ? options : "",
-			image->pool, image->name,
-			image->snap[0] ? image->snap : "-") < 0 ? -ENOMEM : 0;
+	if (asprintf(&line, "%s name=%s%s,%s%s%s%s%s%s%s %s %s %s",
+		     access->monitors, id, key, MOUNT_TIMEOUT, ns,
+		     read_only ? ",ro" : "", access->ms_mode ? "," : "",
+		     access->ms_mode ? access->ms_mode : "",
+		     options ? "," : "", options ? options : "",
+		     image->pool, image->name,
+		     image->snap[0] ? image->snap : "-") < 0)
+		return NULL;
+	return line;
 }
 
 /* Old kernels, and those with single_major=N, have only the plain names. */
@@ -225,18 +226,14 @@ static const char *attribute(const char *single_major, const char *plain)
 }
 
 int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
-		    const struct xlrbd__access *access, const char *options,
-		    bool read_only, const char *what,
+		    const struct xlrbd__access *access, const char *line,
+		    const char *what,
 		    const struct xlrbd__deadline *deadline,
 		    struct xlrbd__device *device_out)
 {
 	struct id_set before;
-	char *line;
 	int r;
 
-	r = format_line(image, access, options, read_only, &line);
-	if (r < 0)
-		return xlrbd__fail_nomem(ctx);
 	r = find_maps(image, line, &before);
 	if (!r)
 		r = xlrbd__file_write(attribute(BUS "/add_single_major",
@@ -249,15 +246,47 @@ int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 		/* It may have been done just as we gave up. */
 		if (r == -ETIMEDOUT)
 			find_new(image, line, &before, device_out);
-	} else {
-		r = find_new(image, line, &before, device_out);
-		if (r < 0)
-			xlrbd__fail(ctx, r,
-				    "map %s: the kernel has mapped it but shows no new device: %s",
-				    what, strerror(-r));
+		return r;
 	}
-	free(line);
+	r = find_new(image, line, &before, device_out);
+	if (r < 0)
+		xlrbd__fail(ctx, r,
+			    "map %s: the kernel has mapped it but shows no new device: %s",
+			    what, strerror(-r));
 	return r;
+}
+
+int xlrbd__krbd_find_lost(const struct xlrbd__image *image, const char *line,
+			  const int *claimed, size_t n_claimed,
+			  struct xlrbd__device *device_out)
+{
+	struct id_set others;
+	size_t i;
+
+	memset(&others, 0, sizeof(others));
+	for (i = 0; i < n_claimed; i++)
+		if (claimed[i] >= 0 && claimed[i] < ID_MAX)
+			others.bits[claimed[i] / 8] |= 1U << claimed[i] % 8;
+	return find_new(image, line, &others, device_out);
+}
+
+bool xlrbd__krbd_has_client(const char *addr)
+{
+	struct dirent *entry;
+	bool found = false;
+	char path[64];
+	DIR *dir;
+
+	dir = opendir(DEVICES);
+	while (dir && (entry = readdir(dir))) {
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		device_dir(atoi(entry->d_name), path);
+		found = found || attribute_is(path, "client_addr", addr);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
 }
 
 static bool is_ours(const struct xlrbd__image *image,

@@ -180,6 +180,24 @@ int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path);
 int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path);
 
 /**
+ * xlrbd_gc() - clean up what this host has left behind
+ * @ctx: the context
+ * @pool: where to look for entries: pool and ns, and how to connect; the
+ *	other members are not looked at
+ *
+ * Undoes what is on record for disks that libxl no longer knows, and breaks
+ * lock entries in the pool that this host made in an earlier life, or for disks
+ * that it no longer has.  Never touches what a living disk uses, a mapping that
+ * an add did not make, or what could be another host's.
+ *
+ * Blocks for a timeout= of the pool's spec, and of each record, at most.
+ *
+ * Return: how many things were cleaned up, or a negative errno value after
+ * having done what could be done.
+ */
+int xlrbd_gc(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool);
+
+/**
  * xlrbd_vbd_report() - tell libxl why an add failed
  * @ctx: the context
  * @path: as for xlrbd_vbd_add()

@@ -11,6 +11,7 @@ libxlrbd_pure_sources = \
 	libxlrbd/error.c \
 	libxlrbd/escape.c \
 	libxlrbd/features.c \
+	libxlrbd/gc.c \
 	libxlrbd/keyring.c \
 	libxlrbd/lock.c \
 	libxlrbd/mon.c \

@@ -40,6 +40,8 @@
 #define PENDING_LIFE_S	60
 #define INCOMING	"--incoming"
 
+const char *const xlrbd__lock_names[2] = { LOCK_RBD, LOCK_OWN };
+
 const char *xlrbd__lock_name(const struct xlrbd__image *image)
 {
 	return xlrbd__image_has_exclusive_lock(image) ? LOCK_OWN : LOCK_RBD;
@@ -336,14 +338,18 @@ static int still_registered(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	return 0;
 }
 
+void xlrbd__lock_prepare_held(struct xlrbd__lock *lock,
+			      const struct xlrbd__cookie *me)
+{
+	xlrbd__cookie_format(me, lock->held);
+}
+
 int xlrbd__lock_promote(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			const struct xlrbd__image *image,
-			const struct xlrbd__cookie *me, const char *what,
+			const struct xlrbd__image *image, const char *what,
 			struct xlrbd__lock *lock)
 {
 	int rc;
 
-	xlrbd__cookie_format(me, lock->held);
 	rc = add_entry(ceph, image, lock, lock->held);
 	if (rc < 0)
 		return xlrbd__ceph_fail(ctx, ceph, rc, "hold the lock of",

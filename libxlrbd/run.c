@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -56,7 +57,7 @@ static json_t *record_to_json(const struct xlrbd__record *record)
 	const struct xlrbd__device *device = &record->device;
 	const struct xlrbd__lock *lock = &record->lock;
 
-	return json_pack("{s:{s:s s:I s:s s:s s:s s:s s:s} s:{s:i s:i s:i s:s} s:{s:s s:s s:s s:s} s:o}",
+	return json_pack("{s:{s:s s:I s:s s:s s:s s:s s:s} s:{s:i s:i s:i s:s} s:{s:s s:s s:s s:s} s:o s:s*}",
 			 "image",
 			 "fsid", image->fsid,
 			 "pool_id", (json_int_t)image->pool_id,
@@ -70,7 +71,8 @@ static json_t *record_to_json(const struct xlrbd__record *record)
 			 "lock",
 			 "name", lock->name, "client", lock->client,
 			 "pending", lock->pending, "held", lock->held,
-			 "connect", spec_to_json(&record->spec));
+			 "connect", spec_to_json(&record->spec),
+			 "line", record->line);
 }
 
 int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
@@ -189,6 +191,7 @@ int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 {
 	json_error_t error;
 	char path[PATH_MAX];
+	const char *line;
 	json_t *json;
 	bool ok;
 
@@ -199,6 +202,8 @@ int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 	json = json_load_file(path, 0, &error);
 	if (!json)
 		return xlrbd__fail(ctx, -EIO, "read %s: %s", path, error.text);
+	line = json_string_value(json_object_get(json, "line"));
+	record_out->line = line ? strdup(line) : NULL;
 	ok = image_from_json(json_object_get(json, "image"),
 			     &record_out->image) &&
 	     device_from_json(json_object_get(json, "device"),
@@ -218,16 +223,70 @@ int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 void xlrbd__record_dispose(struct xlrbd__record *record)
 {
 	xlrbd_spec_dispose(&record->spec);
+	free(record->line);
 	memset(record, 0, sizeof(*record));
+}
+
+/*
+ * Takes a file name of the directory apart, if it is about a vbd: its record,
+ * or what a killed helper has left beside it.
+ */
+static bool parse_name(const char *name, struct xlrbd__vbd *vbd)
+{
+	char again[64];
+	size_t length;
+
+	memset(vbd, 0, sizeof(*vbd));
+	if (sscanf(name, "vbd-%u-%u", &vbd->domid, &vbd->devid) != 2)
+		return false;
+	snprintf(again, sizeof(again), "vbd-%u-%u", vbd->domid, vbd->devid);
+	snprintf(vbd->path, sizeof(vbd->path), "backend/vbd/%u/%u",
+		 vbd->domid, vbd->devid);
+	length = strlen(again);
+	return !strncmp(name, again, length) &&
+	       (!name[length] || name[length] == '.');
+}
+
+int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
+		    size_t *n_out)
+{
+	struct xlrbd__vbd *vbds = NULL, *more, vbd;
+	struct dirent *entry;
+	size_t n = 0;
+	DIR *dir;
+
+	*vbds_out = NULL;
+	*n_out = 0;
+	dir = opendir(XLRBD_RUN_DIR);
+	if (!dir)
+		return errno == ENOENT ? 0 :
+		       fail_file(ctx, -errno, "read", XLRBD_RUN_DIR);
+	while ((entry = readdir(dir))) {
+		if (!parse_name(entry->d_name, &vbd))
+			continue;
+		more = realloc(vbds, (n + 1) * sizeof(*vbds));
+		if (!more)
+			break;
+		vbds = more;
+		vbds[n++] = vbd;
+	}
+	closedir(dir);
+	*vbds_out = vbds;
+	*n_out = n;
+	return 0;
 }
 
 int xlrbd__run_delete(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd)
 {
+	static const char *const suffixes[] = { ".new", "" };
 	char path[PATH_MAX];
+	size_t i;
 
-	record_path(vbd, "", path);
-	if (unlink(path) < 0 && errno != ENOENT)
-		return fail_file(ctx, -errno, "delete", path);
+	for (i = 0; i < XLRBD__ARRAY_SIZE(suffixes); i++) {
+		record_path(vbd, suffixes[i], path);
+		if (unlink(path) < 0 && errno != ENOENT)
+			return fail_file(ctx, -errno, "delete", path);
+	}
 	return 0;
 }
 

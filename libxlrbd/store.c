@@ -159,6 +159,22 @@ int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	return 0;
 }
 
+static bool exists(struct xlrbd__store *store, xs_transaction_t t,
+		   const char *path)
+{
+	char *frontend = read_node(store, t, "%s/frontend", path);
+	bool found = frontend != NULL;
+
+	free(frontend);
+	return found;
+}
+
+bool xlrbd__store_vbd_exists(struct xlrbd__store *store,
+			     const struct xlrbd__vbd *vbd)
+{
+	return exists(store, XBT_NULL, vbd->path);
+}
+
 bool xlrbd__store_vbd_is_closed(struct xlrbd__store *store,
 				const struct xlrbd__vbd *vbd)
 {
@@ -258,16 +274,6 @@ int xlrbd__store_publish(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	snprintf(number, sizeof(number), "%x:%x", device->major,
 		 device->minor);
 	return write_if(ctx, store, vbd, waits_for_device, nodes, deadline);
-}
-
-static bool exists(struct xlrbd__store *store, xs_transaction_t t,
-		   const char *path)
-{
-	char *frontend = read_node(store, t, "%s/frontend", path);
-	bool found = frontend != NULL;
-
-	free(frontend);
-	return found;
 }
 
 int xlrbd__store_report(struct xlrbd_ctx *ctx, struct xlrbd__store *store,

@@ -10,5 +10,14 @@ install-exec-hook:
 uninstall-hook:
 	rm -f $(DESTDIR)$(xenscriptdir)/block-rbd
 
+# Where the program is depends on the prefix, which make may be told, too.
+xen-scripts/block-rbd-gc.service: xen-scripts/block-rbd-gc.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed 's|@sbindir[@]|$(sbindir)|' \
+		$(srcdir)/xen-scripts/block-rbd-gc.service.in >$@
+
+systemdunit_DATA = xen-scripts/block-rbd-gc.service
+CLEANFILES += $(systemdunit_DATA)
+EXTRA_DIST += xen-scripts/block-rbd-gc.service.in
+
 dist_modulesload_DATA = xen-scripts/xlrbd.conf
 dist_doc_DATA = xen-scripts/pv.cfg

@@ -17,7 +17,7 @@ build=(
 # stand-in for krbd.
 integration=(
 	libfuse3-dev fuse3 ceph-mon ceph-osd ceph-common python3-rados python3-rbd
-	xenstore-utils iproute2 util-linux procps valgrind jq xxd mandoc shellcheck
+	xenstore-utils iproute2 util-linux procps valgrind jq xxd mandoc shellcheck strace
 )
 
 # One per Xen release, named after it; Debian has one at a time.

@@ -52,12 +52,12 @@ static const struct {
 	{ "list-rbd_lock", "break-pending forget" },
 	{ "list-xlrbd", "break-pending forget" },
 	{ "access", "break-pending forget" },
+	{ "record", "break-pending forget" },
 	{ "map", "break-pending forget" },
 	{ "record", "unmap break-pending forget" },
 	{ "add-held", "unmap break-pending forget" },
 	{ "list-xlrbd", "unmap break-held break-pending forget" },
 	{ "break-pending", "unmap break-held break-pending forget" },
-	{ "record", "unmap break-held forget" },
 	{ "publish", "unmap break-held forget" },
 };
 
@@ -194,7 +194,7 @@ START_TEST(add_after_a_killed_one)
 	ck_assert_int_eq(xlrbd_vbd_add(ctx, PATH), 0);
 	/* blkback waits for us, so add must not wait for blkback. */
 	ck_assert_ptr_nonnull(strstr(fake.journal,
-				     "read-record lock-image unmap connect open-pool break-held forget connect open-image"));
+				     "read-record lock-image unmap connect open-pool break-held break-pending forget connect open-image"));
 	ck_assert_ptr_null(strstr(fake.journal, "blkback-gone"));
 	ck_assert_uint_eq(fake.n_lockers, 1);
 	expect_nothing_open();
@@ -243,7 +243,8 @@ END_TEST
 
 static const char *const remove_steps[] = {
 	"parse-path", "store-open", "lock-vbd", "read-record", "blkback-gone",
-	"lock-image", "unmap", "connect", "open-pool", "break-held", "forget",
+	"lock-image", "unmap", "connect", "open-pool", "break-held",
+	"break-pending", "forget",
 };
 
 #define N_REMOVE_STEPS ((int)XLRBD__ARRAY_SIZE(remove_steps))
@@ -299,7 +300,7 @@ START_TEST(remove_of_what_never_was)
 {
 	ck_assert_int_eq(xlrbd_vbd_remove(ctx, PATH), 0);
 	ck_assert_str_eq(fake.journal,
-			 "parse-path store-open lock-vbd read-record");
+			 "parse-path store-open lock-vbd read-record forget");
 	expect_nothing_left();
 }
 END_TEST

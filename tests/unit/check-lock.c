@@ -80,7 +80,8 @@ static int promote(void)
 {
 	me.held = true;
 	strcpy(me.addr, "10.77.0.11:0/42");
-	return xlrbd__lock_promote(ctx, NULL, &image, &me, "rbd/web1", &lock);
+	xlrbd__lock_prepare_held(&lock, &me);
+	return xlrbd__lock_promote(ctx, NULL, &image, "rbd/web1", &lock);
 }
 
 /* The table of the manual, in the order r, w, r!, w!. */

@@ -52,6 +52,33 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	return fake_step(ctx, "open-image");
 }
 
+int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			   const struct xlrbd__image *image, const char *what,
+			   const char *addr)
+{
+	int rc = fake_step(ctx, "is-watched");
+
+	(void)ceph;
+	(void)image;
+	(void)what;
+	(void)addr;
+	return rc < 0 ? rc : fake.watched;
+}
+
+int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			   const struct xlrbd_spec *spec,
+			   int (*fn)(void *data,
+				     const struct xlrbd__image *image),
+			   void *data)
+{
+	struct xlrbd__image image = { .pool = "rbd", .name = "web1" };
+	int rc = fake_step(ctx, "list-images");
+
+	(void)ceph;
+	(void)spec;
+	return rc < 0 ? rc : fn(data, &image);
+}
+
 int xlrbd__ceph_fail(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
 		     int r, const char *tried, const char *what)
 {

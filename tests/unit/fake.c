@@ -84,6 +84,14 @@ int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	return fake_step(ctx, "read-vbd");
 }
 
+bool xlrbd__store_vbd_exists(struct xlrbd__store *store,
+			     const struct xlrbd__vbd *vbd)
+{
+	(void)store;
+	(void)vbd;
+	return fake.vbd_exists;
+}
+
 bool xlrbd__store_vbd_is_closed(struct xlrbd__store *store,
 				const struct xlrbd__vbd *vbd)
 {
@@ -132,6 +140,8 @@ int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 	fake.recorded = true;
 	fake.record = *record;
 	memset(&fake.record.spec, 0, sizeof(fake.record.spec));
+	fake.has_line = record->line != NULL;
+	fake.record.line = NULL;
 	return 0;
 }
 
@@ -147,13 +157,26 @@ int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 	if (!fake.recorded)
 		return -ENOENT;
 	*record_out = fake.record;
+	record_out->line = fake.has_line ? strdup("line") : NULL;
 	return 0;
 }
 
 void xlrbd__record_dispose(struct xlrbd__record *record)
 {
 	xlrbd_spec_dispose(&record->spec);
+	free(record->line);
 	memset(record, 0, sizeof(*record));
+}
+
+int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
+		    size_t *n_out)
+{
+	int rc = fake_step(ctx, "list-records");
+
+	*n_out = fake.recorded;
+	*vbds_out = calloc(1, sizeof(**vbds_out));
+	strcpy((*vbds_out)->path, "backend/vbd/1/51712");
+	return rc;
 }
 
 int xlrbd__run_delete(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd)
@@ -215,16 +238,15 @@ int xlrbd__krbd_check(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 }
 
 int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
-		    const struct xlrbd__access *access, const char *options,
-		    bool read_only, const char *what,
+		    const struct xlrbd__access *access, const char *line,
+		    const char *what,
 		    const struct xlrbd__deadline *deadline,
 		    struct xlrbd__device *device_out)
 {
-	int rc = fake_step(ctx, read_only ? "map-ro" : "map");
+	int rc = fake_step(ctx, line);
 
 	(void)image;
 	(void)access;
-	(void)options;
 	(void)what;
 	(void)deadline;
 	if (rc < 0)
@@ -233,6 +255,41 @@ int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 	device_out->id = 7;
 	strcpy(device_out->client_addr, "10.77.0.11:0/42");
 	return 0;
+}
+
+char *xlrbd__krbd_line(const struct xlrbd__image *image,
+		       const struct xlrbd__access *access, const char *options,
+		       bool read_only)
+{
+	(void)image;
+	(void)access;
+	(void)options;
+	return strdup(read_only ? "map-ro" : "map");
+}
+
+int xlrbd__krbd_find_lost(const struct xlrbd__image *image, const char *line,
+			  const int *claimed, size_t n_claimed,
+			  struct xlrbd__device *device_out)
+{
+	(void)image;
+	(void)line;
+	(void)claimed;
+	(void)n_claimed;
+	fake_step(NULL, "find-lost");
+	if (!fake.mapped)
+		return -ENOENT;
+	device_out->id = 7;
+	return 0;
+}
+
+bool xlrbd__krbd_has_client(const char *addr)
+{
+	return fake.mapped && !strcmp(addr, "10.77.0.11:0/42");
+}
+
+bool xlrbd__host_has_address(const char *addr)
+{
+	return !strncmp(addr, "10.77.0.11:", 11);
 }
 
 int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,

@@ -19,7 +19,8 @@ struct fake_locker {
 struct fake {
 	/* What is there; set by the test. */
 	char params[256];
-	bool writable, published, closed, publish_fails;
+	bool writable, published, closed, publish_fails, vbd_exists, watched;
+	bool has_line;
 	char domain[64], uuid[37];
 	uint64_t features;
 	struct xlrbd__record record;

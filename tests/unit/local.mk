@@ -12,6 +12,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/check-cookie.c \
 	tests/unit/check-deadline.c \
 	tests/unit/check-files.c \
+	tests/unit/check-gc.c \
 	tests/unit/check-lock.c \
 	tests/unit/check-spec.c \
 	tests/unit/fake.c \

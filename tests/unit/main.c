@@ -13,6 +13,7 @@ int main(void)
 	srunner_add_suite(runner, cookie_suite());
 	srunner_add_suite(runner, deadline_suite());
 	srunner_add_suite(runner, files_suite());
+	srunner_add_suite(runner, gc_suite());
 	srunner_add_suite(runner, lock_suite());
 	srunner_add_suite(runner, spec_suite());
 	srunner_run_all(runner, CK_ENV);

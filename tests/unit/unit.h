@@ -9,6 +9,7 @@ Suite *attach_suite(void);
 Suite *cookie_suite(void);
 Suite *deadline_suite(void);
 Suite *files_suite(void);
+Suite *gc_suite(void);
 Suite *lock_suite(void);
 Suite *spec_suite(void);
 
