@@ -165,10 +165,16 @@ static int find_new(const struct xlrbd__image *image, const char *line,
 	return -ENOENT;
 }
 
-static int fail_map(struct xlrbd_ctx *ctx, int r, const char *what)
+static int fail_map(struct xlrbd_ctx *ctx, int r,
+		    const struct xlrbd__image *image, const char *what)
 {
 	const char *why;
 
+	/* The image itself was there a moment ago. */
+	if (r == -ENOENT && image->snap[0])
+		return xlrbd__fail(ctx, r,
+				   "%s: no such snapshot; see `rbd snap ls`",
+				   what);
 	switch (r) {
 	case -ETIMEDOUT:
 		why = "the kernel's client got no answer from the cluster in time; see `ceph health detail`";
@@ -242,7 +248,7 @@ int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 				      access->key_len ? access->key : NULL,
 				      access->key_len, deadline);
 	if (r < 0) {
-		fail_map(ctx, r, what);
+		fail_map(ctx, r, image, what);
 		/* It may have been done just as we gave up. */
 		if (r == -ETIMEDOUT)
 			find_new(image, line, &before, device_out);
