@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The story of a disk: add and remove.
+ * The story of a disk, first half: add.
  *
- * libxl runs add when blkback waits for a device, and remove when it has
- * closed it; it ignores what remove returns and never calls it again (xen:
- * libxl_device.c).  So add undoes what it did when it fails, and remove finds
- * everything it needs in this host's record.
+ * libxl runs add when blkback waits for a device (xen: libxl_device.c).  When
+ * add fails it is not called again, nor always is remove: so a failing add
+ * undoes what it did.
  */
 #include "config.h"
 
@@ -15,26 +14,9 @@
 #include <syslog.h>
 #include <time.h>
 
-#include "internal.h"
+#include "attach.h"
 
-/* Kept back from the deadline of add, for undoing. */
-#define UNDO_MS		6000
-
-/* One add or remove on its way.  What is NULL, -1 or empty was not reached. */
-struct attach {
-	struct xlrbd_ctx *ctx;
-	struct xlrbd__deadline work, end;
-	struct xlrbd__vbd vbd;
-	struct xlrbd__store *store;
-	struct xlrbd__ceph *ceph;
-	struct xlrbd__record record;
-	struct xlrbd__cookie me;
-	bool recorded;
-	int vbd_lock, image_lock;
-	char *what;		/* "rbd/web1", for messages */
-};
-
-static void set_deadlines(struct attach *a, unsigned int timeout_s)
+void xlrbd__attach_set_deadlines(struct attach *a, unsigned int timeout_s)
 {
 	int64_t ms = (timeout_s ? timeout_s : XLRBD_TIMEOUT_DEFAULT) * 1000;
 
@@ -42,7 +24,8 @@ static void set_deadlines(struct attach *a, unsigned int timeout_s)
 	xlrbd__deadline_set(&a->work, ms - UNDO_MS);
 }
 
-static int begin(struct attach *a, struct xlrbd_ctx *ctx, const char *path)
+int xlrbd__attach_begin(struct attach *a, struct xlrbd_ctx *ctx,
+			const char *path)
 {
 	int rc;
 
@@ -50,7 +33,7 @@ static int begin(struct attach *a, struct xlrbd_ctx *ctx, const char *path)
 	a->ctx = ctx;
 	a->vbd_lock = a->image_lock = -1;
 	a->record.device.id = -1;
-	set_deadlines(a, 0);
+	xlrbd__attach_set_deadlines(a, 0);
 	rc = xlrbd__vbd_parse_path(ctx, path, &a->vbd);
 	if (!rc)
 		rc = xlrbd__store_open(ctx, &a->store);
@@ -60,7 +43,7 @@ static int begin(struct attach *a, struct xlrbd_ctx *ctx, const char *path)
 	return rc;
 }
 
-static void end(struct attach *a)
+void xlrbd__attach_end(struct attach *a)
 {
 	xlrbd__ceph_close(a->ctx, a->ceph);
 	xlrbd__run_unlock(a->image_lock);
@@ -71,8 +54,8 @@ static void end(struct attach *a)
 	free(a->what);
 }
 
-static int set_what(struct attach *a, const char *pool, const char *ns,
-		    const char *image, const char *snap)
+int xlrbd__attach_set_what(struct attach *a, const char *pool, const char *ns,
+			   const char *image, const char *snap)
 {
 	struct xlrbd_spec spec = {
 		.pool = (char *)pool, .ns = ns && *ns ? (char *)ns : NULL,
@@ -112,9 +95,10 @@ static int understand(struct attach *a)
 	rc = xlrbd_spec_parse(a->ctx, a->vbd.params, spec);
 	if (rc < 0)
 		return rc;
-	set_deadlines(a, spec->timeout_s);
-	rc = set_what(a, spec->pool ? spec->pool : XLRBD__DEFAULT_POOL,
-		      spec->ns, spec->image, spec->snap);
+	xlrbd__attach_set_deadlines(a, spec->timeout_s);
+	rc = xlrbd__attach_set_what(a, spec->pool ? spec->pool :
+				    XLRBD__DEFAULT_POOL, spec->ns, spec->image,
+				    spec->snap);
 	return rc < 0 ? rc : resolve_mode(a);
 }
 
@@ -225,134 +209,6 @@ static int hold(struct attach *a)
 				   &a->record.lock);
 }
 
-/* It is unmapped: nobody shall look for it again. */
-static void forget_map(struct xlrbd__record *record)
-{
-	free(record->line);
-	record->line = NULL;
-	record->device.id = -1;
-}
-
-/*
- * Takes back what the record says, as far as that goes; the record itself
- * goes when nothing is left that it would have to remember.
- */
-static int undo(struct attach *a)
-{
-	struct xlrbd__record *record = &a->record;
-	int unmapped, withdrawn;
-
-	unmapped = xlrbd__krbd_unmap(a->ctx, &record->image, &record->device,
-				     a->what, &a->end);
-	/* While it is mapped the entry must say so. */
-	if (unmapped < 0)
-		return unmapped;
-	forget_map(record);
-	xlrbd__ceph_until(a->ceph, &a->end);
-	withdrawn = xlrbd__lock_withdraw(a->ctx, a->ceph, &record->image,
-					 &record->lock, a->what);
-	if (withdrawn < 0)
-		return withdrawn;
-	return a->recorded ? xlrbd__run_delete(a->ctx, &a->vbd) : 0;
-}
-
-/* Remembers, for the next try, what of the record is left. */
-static void keep_rest(struct attach *a)
-{
-	if (xlrbd__run_write(a->ctx, &a->vbd, &a->record) < 0)
-		xlrbd__log(a->ctx, LOG_ERR, "%s: record lost", a->what);
-	xlrbd__log(a->ctx, LOG_ERR, "%s: not everything was undone; it is recorded in " XLRBD_RUN_DIR "/vbd-%u-%u",
-		   a->what, a->vbd.domid, a->vbd.devid);
-}
-
-/* Of an add that was killed between mapping and recording it. */
-static int find_lost_map(struct attach *a)
-{
-	struct xlrbd__record other;
-	struct xlrbd__vbd *vbds;
-	size_t i, n, n_claimed = 0;
-	int *claimed;
-	int rc;
-
-	if (!a->record.line || a->record.device.id >= 0)
-		return 0;
-	rc = xlrbd__run_list(a->ctx, &vbds, &n);
-	if (rc < 0)
-		return rc;
-	claimed = calloc(n + 1, sizeof(*claimed));
-	for (i = 0; claimed && i < n; i++) {
-		if (xlrbd__run_read(a->ctx, &vbds[i], &other) < 0)
-			continue;
-		claimed[n_claimed++] = other.device.id;
-		xlrbd__record_dispose(&other);
-	}
-	rc = claimed ? xlrbd__krbd_find_lost(&a->record.image, a->record.line,
-					     claimed, n_claimed,
-					     &a->record.device) :
-		       xlrbd__fail_nomem(a->ctx);
-	free(claimed);
-	free(vbds);
-	return rc == -ENOENT ? 0 : rc;
-}
-
-/* With the record read: unmaps, withdraws, forgets. */
-static int undo_recorded(struct attach *a, bool wait_for_blkback)
-{
-	struct xlrbd__image *image = &a->record.image;
-	int rc;
-
-	a->recorded = true;
-	set_deadlines(a, a->record.spec.timeout_s);
-	rc = set_what(a, image->pool, image->ns, image->name, image->snap);
-	if (!rc && wait_for_blkback)
-		rc = xlrbd__blkback_wait_gone(a->ctx, a->store, &a->vbd,
-					      &a->work);
-	if (!rc)
-		rc = xlrbd__run_lock_image(a->ctx, image, &a->work,
-					   &a->image_lock);
-	if (!rc)
-		rc = find_lost_map(a);
-	if (!rc)
-		rc = xlrbd__krbd_unmap(a->ctx, image, &a->record.device,
-				       a->what, &a->work);
-	if (rc < 0)
-		return rc;
-	forget_map(&a->record);
-	rc = xlrbd__ceph_connect(a->ctx, &a->record.spec, &a->end, &a->ceph);
-	if (!rc)
-		rc = xlrbd__ceph_open_pool(a->ctx, a->ceph, image);
-	if (!rc)
-		rc = xlrbd__lock_withdraw(a->ctx, a->ceph, image,
-					  &a->record.lock, a->what);
-	if (rc < 0) {
-		keep_rest(a);
-		return rc;
-	}
-	return xlrbd__run_delete(a->ctx, &a->vbd);
-}
-
-/*
- * What an earlier add of this very vbd left when it was killed.  blkback is
- * there already, but waits for us: it cannot have the device open.
- */
-static int clear_leftover(struct attach *a)
-{
-	int rc = xlrbd__run_read(a->ctx, &a->vbd, &a->record);
-
-	if (!rc)
-		rc = undo_recorded(a, false);
-	if (rc == -ENOENT && !a->recorded)
-		rc = 0;
-	xlrbd__ceph_close(a->ctx, a->ceph);
-	xlrbd__run_unlock(a->image_lock);
-	xlrbd__record_dispose(&a->record);
-	a->ceph = NULL;
-	a->image_lock = -1;
-	a->record.device.id = -1;
-	a->recorded = false;
-	return rc;
-}
-
 /*
  * Somebody holds the image: is it this host itself, by something it left
  * behind?  Then that goes, and we try once more.
@@ -386,12 +242,12 @@ int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path)
 	int rc;
 
 	xlrbd__begin(ctx);
-	rc = begin(&a, ctx, path);
+	rc = xlrbd__attach_begin(&a, ctx, path);
 	if (!rc)
 		rc = xlrbd__store_read_vbd(ctx, a.store, &a.vbd);
 	if (rc < 0 || a.vbd.published)
 		goto out;
-	rc = clear_leftover(&a);
+	rc = xlrbd__attach_clear_leftover(&a);
 	if (!rc)
 		rc = understand(&a);
 	if (!rc)
@@ -412,43 +268,10 @@ int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path)
 			   a.what, a.vbd.domain, a.vbd.uuid,
 			   a.record.device.id,
 			   xlrbd_mode_name(a.record.spec.mode));
-	else if (undo(&a) < 0)
-		keep_rest(&a);
+	else if (xlrbd__attach_undo(&a) < 0)
+		xlrbd__attach_keep_rest(&a);
 out:
-	end(&a);
-	return rc;
-}
-
-int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path)
-{
-	xlrbd__begin(ctx);
-	return xlrbd__vbd_undo(ctx, path);
-}
-
-int xlrbd__vbd_undo(struct xlrbd_ctx *ctx, const char *path)
-{
-	struct attach a;
-	int rc;
-
-	rc = begin(&a, ctx, path);
-	if (rc < 0)
-		goto out;
-	rc = xlrbd__run_read(ctx, &a.vbd, &a.record);
-	if (rc == -ENOENT) {
-		/*
-		 * Never added, or its add failed and undid itself, or was
-		 * killed while it wrote the record.
-		 */
-		rc = xlrbd__run_delete(ctx, &a.vbd);
-		goto out;
-	}
-	if (!rc)
-		rc = undo_recorded(&a, true);
-	if (!rc)
-		xlrbd__log(ctx, LOG_INFO, "%s: detached from domain %u",
-			   a.what, a.vbd.domid);
-out:
-	end(&a);
+	xlrbd__attach_end(&a);
 	return rc;
 }
 

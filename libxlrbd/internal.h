@@ -415,7 +415,7 @@ int xlrbd__run_lock_image(struct xlrbd_ctx *ctx,
 	XLRBD__CHECKED;
 void xlrbd__run_unlock(int fd);
 
-/* attach.c: the story of a disk */
+/* attach.c, detach.c: the story of a disk; see attach.h */
 
 /* xlrbd_vbd_remove() within another call: keeps an earlier sentence. */
 int xlrbd__vbd_undo(struct xlrbd_ctx *ctx, const char *path) XLRBD__CHECKED;

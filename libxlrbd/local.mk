@@ -5,9 +5,11 @@
 libxlrbd_pure_sources = \
 	libxlrbd/libxlrbd.h \
 	libxlrbd/internal.h \
+	libxlrbd/attach.h \
 	libxlrbd/attach.c \
 	libxlrbd/cookie.c \
 	libxlrbd/deadline.c \
+	libxlrbd/detach.c \
 	libxlrbd/error.c \
 	libxlrbd/escape.c \
 	libxlrbd/features.c \
