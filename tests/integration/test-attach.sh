@@ -230,6 +230,30 @@ backend_goes_away() { # backend_goes_away STATE ONLINE
 	nothing_left
 }
 
+# Ctrl-C at xl create reaches the helper as well: it is done soon anyway, and
+# dying would leave a lock and a mapping.
+signals_do_not_stop_it() {
+	local pid signal
+
+	rbd create --size 10M web1
+	vbd_new 1 1 $DISK w rbd:web1
+	krbd 1 delay-map 2
+	rbd_add 1 1 $DISK &
+	pid=$!
+	eventually 10 pending_entry
+	for signal in INT TERM HUP PIPE; do
+		pkill -$signal -x block-rbd
+	done
+	wait $pid
+	expect_match "$(lockers web1)" ',held,w,xen1,'
+	vbd_gone 1 1 $DISK
+	nothing_left
+}
+
+pending_entry() {
+	lockers web1 | grep -q ',pending,'
+}
+
 # Somebody else's mapping of the same image is none of our business.
 never_unmaps_what_it_did_not_map() {
 	rbd create --size 10M web1
@@ -262,5 +286,6 @@ t "remove survives EBUSY" remove_survives_ebusy
 t "remove gives up in time and can be repeated" remove_gives_up_and_can_be_repeated
 t "the backend is closed before add is done" backend_goes_away 6 0
 t "the backend is withdrawn before add is done" backend_goes_away 2 0
+t "signals do not stop it half-way" signals_do_not_stop_it
 t "never unmaps what it did not map" never_unmaps_what_it_did_not_map
 summary

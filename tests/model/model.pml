@@ -55,6 +55,9 @@
 #ifndef KILLS
 #define KILLS		0
 #endif
+#ifndef KILLABLE	/* whose helpers */
+#define KILLABLE	15
+#endif
 #ifndef CUTS
 #define CUTS		0
 #endif
@@ -108,6 +111,9 @@ byte late_pending, late_held;
  */
 byte fence_mon;			/* the monitors know */
 byte fence_osd;			/* every OSD knows, so nothing arrives */
+#ifdef OTHERS_FENCE
+byte fence_short;		/* by somebody else, for the default hour */
+#endif
 byte address[4];		/* of the client that slot maps with */
 
 /* What the hosts' kernels and Xen keep. */
@@ -131,6 +137,12 @@ byte handed;			/* krbd's own lock was handed to it */
 #ifdef MUTANT_RECORD_AFTER
 byte rec_map, rec_held;		/* what /run knows */
 #endif
+#ifdef MUTANT_GC_BY_CLIENT
+byte forgotten;			/* no record any more */
+#endif
+#ifdef MUTANT_GC_KEEPS_PENDING
+byte of_old;			/* of a host's earlier boot */
+#endif
 
 byte kills = KILLS;		/* left to do */
 byte cuts = CUTS;
@@ -138,6 +150,9 @@ byte power_cuts = POWER_CUTS;
 
 byte done;			/* slots whose story is over */
 byte won;			/* slots that ever got the disk */
+#ifdef SOMEBODY_WINS
+bit tried;
+#endif
 byte foes[N];			/* in conflict with it, by modes and joining */
 bit flip;			/* whose cookies are lower */
 #ifdef ANY_MODES
@@ -172,17 +187,47 @@ byte modes[N];
 			 HAS(mapped, i) && !FENCED(i))
 #define CLASH(i, j)	(ABLE(i) && ABLE(j) && !COMPATIBLE(MODE(i), MODE(j)))
 
+/* For who reads a counterexample; costs the verifier nothing. */
+#define say(who, text)	printf("\n%d: ", who); printf(text)
+
 #include "world.pml"
 #include "vbd.pml"
 
-/* The first invariant, in every state: this must never be able to run. */
+/*
+ * The first invariant, in every state: this must never be able to run.  Or a
+ * witness: the verifier is asked to find that a scenario does get somewhere.
+ */
+#if defined(WITNESS_MIGRATED)
+#define FOUND		(domain[1] == RUNNING && domain[0] == DEAD)
+#elif defined(WITNESS_RESUMED)
+#define FOUND		(domain[0] == RUNNING && domain[1] == DEAD && \
+			 HAS(won, 1))
+#elif defined(WITNESS_TAKEN_OVER)
+#define FOUND		(domain[2] == RUNNING && domain[0] == RUNNING)
+#elif defined(WITNESS_BARRED)
+#define FOUND		(domain[2] == RUNNING && domain[0] == RUNNING && \
+			 domain[1] == DEAD && add_began && !HAS(won, 1))
+#elif defined(WITNESS_WORKS_AGAIN)
+#define FOUND		(domain[1] == RUNNING && FENCED(0) && !FENCED(1))
+#else
+#define FOUND		SOME_PAIR(CLASH)
+#endif
+
+/* The cluster knows where every copy of a domain is, if only by a tombstone. */
+#define UNKNOWN(i)	((domain[i] == RUNNING || domain[i] == SUSPENDED || \
+			  domain[i] == PAUSED) && \
+			 !HAS(held, i) && !HAS(tombstone, i))
+
 active proctype Invariant()
 {
 end:
 	atomic {
-		SOME_PAIR(CLASH) ->
-		printf("two writers\n");
-		assert(false)
+		if
+		:: FOUND -> printf("\nfound\n"); assert(false)
+#ifdef EVERY_COPY_KNOWN
+		:: SOME(UNKNOWN) -> assert(!SOME(UNKNOWN))
+#endif
+		fi
 	}
 }
 
@@ -241,6 +286,14 @@ init {
 #endif
 #endif
 		d_step { find_foes() };
+#ifdef SETTLED
+		/* Slot 0 has been running for long: smaller, for four slots. */
+		PUT(held, 0);
+		PUT(mapped, 0);
+		PUT(watch, 0);
+		PUT(won, 0);
+		domain[0] = RUNNING;
+#endif
 		run World();
 #ifdef MIGRATION
 		run Migration();

@@ -12,8 +12,17 @@
 #define UNMAPPABLE(i)	(LEFTOVER(i) && HAS(mapped, i) && !HAS(queued, i))
 /* An entry of an earlier boot waits for its watch: it might be a namesake. */
 #define RELEASABLE(i)	(LEFTOVER(i) && !HAS(mapped, i) && !HAS(watch, i))
+#ifdef MUTANT_GC_BY_CLIENT
+/* The client of some other image's map: it lives on and on. */
+#define STALE_HELD(i)	(RELEASABLE(i) && HAS(held, i) && !HAS(forgotten, i))
+#else
 #define STALE_HELD(i)	(RELEASABLE(i) && HAS(held, i))
+#endif
+#ifdef MUTANT_GC_KEEPS_PENDING
+#define STALE_PENDING(i) (RELEASABLE(i) && HAS(pending, i) && !HAS(of_old, i))
+#else
 #define STALE_PENDING(i) (RELEASABLE(i) && HAS(pending, i))
+#endif
 #ifdef MUTANT_TOMBSTONE_DROPPED_EARLY
 #define STALE_TOMBSTONE(i) (HAS(tombstone, i) && HAS(up, HOST(i)) && \
 			    !HAS(cut, HOST(i)))
@@ -37,6 +46,7 @@ inline lose_power(h)
 {
 	byte k;
 
+	printf("\nhost %d loses power\n", h);
 	DROP(up, h);
 	power_cuts--;
 	for (k : 0 .. N - 1) {
@@ -47,6 +57,9 @@ inline lose_power(h)
 		fi;
 		if
 		:: HOST(k) == h && domain[k] != NONE ->
+#ifdef MUTANT_GC_KEEPS_PENDING
+			PUT(of_old, k);
+#endif
 			domain[k] = DEAD;
 			DROP(mapped, k);
 			DROP(queued, k);
@@ -61,12 +74,16 @@ inline osd_step(i)
 {
 	if
 	/* A killed helper's last request arrives at last. */
-	:: HAS(late_pending, i) -> DROP(late_pending, i); PUT(pending, i)
-	:: HAS(late_held, i) -> DROP(late_held, i); PUT(held, i)
-	:: EXPIRES(i) -> DROP(watch, i)
-	:: REWATCHES(i) -> PUT(watch, i)
+	:: HAS(late_pending, i) ->
+		say(i, "a late pending entry arrives");
+		DROP(late_pending, i); PUT(pending, i)
+	:: HAS(late_held, i) ->
+		say(i, "a late held entry arrives");
+		DROP(late_held, i); PUT(held, i)
+	:: EXPIRES(i) -> say(i, "watch expires"); DROP(watch, i)
+	:: REWATCHES(i) -> say(i, "watches again"); PUT(watch, i)
 	/* The write lands, or fails at the fence; Invariant saw it coming. */
-	:: FLUSHABLE(i) -> DROP(queued, i)
+	:: FLUSHABLE(i) -> say(i, "queue empties"); DROP(queued, i)
 	fi
 }
 
@@ -74,12 +91,28 @@ inline osd_step(i)
 inline gc_step(i)
 {
 	if
-	:: UNMAPPABLE(i) -> DROP(mapped, i); DROP(watch, i)
-	:: STALE_HELD(i) -> assert(!ABLE(i)); DROP(held, i)
-	:: STALE_PENDING(i) -> DROP(pending, i)
-	:: STALE_TOMBSTONE(i) -> DROP(tombstone, i)
+	:: UNMAPPABLE(i) -> say(i, "gc unmaps"); DROP(mapped, i); DROP(watch, i)
+	:: STALE_HELD(i) -> say(i, "gc withdraws held"); assert(!ABLE(i)); DROP(held, i)
+	:: STALE_PENDING(i) -> say(i, "gc withdraws pending"); DROP(pending, i)
+	:: STALE_TOMBSTONE(i) -> say(i, "gc drops the tombstone"); DROP(tombstone, i)
 	fi
 }
+
+#ifdef OTHERS_FENCE
+/*
+ * Any rbd client, krbd too, blocklists whom it takes for dead before it breaks
+ * that one's own lock, for an hour.  Who is on the list keeps the expiry of
+ * the first word: a later and longer one changes nothing (OSDMap.cc).
+ */
+inline rbd_lock_rm(i)
+{
+	HAS(held, i) && !HAS(watch, i) && !HAS(fence_mon, address[i]) ->
+	say(i, "somebody else blocklists its address");
+	PUT(fence_short, address[i]);
+	PUT(fence_mon, address[i]);
+	PUT(fence_osd, address[i])
+}
+#endif
 
 #ifdef EXCLUSIVE_LOCK
 #define OTHER_QUEUED(i)	((queued & (ALL - BIT(i))) != 0)
@@ -100,6 +133,10 @@ inline krbd_step(i)
 	:: atomic {
 		domain[i] == RUNNING && !HAS(handed, i) && !HAS(cut, HOST(i)) &&
 		IN_THE_WAY(i, 0) ->
+		say(i, "krbd blocklists the source's address");
+#ifdef OTHERS_FENCE
+		PUT(fence_short, address[0]);
+#endif
 		PUT(fence_mon, address[0]);
 		PUT(fence_osd, address[0]);
 		PUT(handed, i)
@@ -121,7 +158,7 @@ inline judge_the_end()
 	assert(up != HOSTS || cut != 0 ||
 	       (pending | held | tombstone | mapped) == 0);
 #ifdef SOMEBODY_WINS
-	assert(won != 0);
+	assert(won != 0 || !tried);
 #endif
 }
 
@@ -155,7 +192,22 @@ end:
 	/* OSDs learn of a new map sooner or later. */
 	:: d_step { fence_osd != fence_mon -> fence_osd = fence_mon }
 #ifdef MUTANT_FENCE_EXPIRES
-	:: d_step { fence_osd != 0 -> fence_mon = 0; fence_osd = 0 }
+	:: d_step {
+		fence_osd != 0 && (won & TAKEOVER) ->
+		printf("\nthe fence expires");
+		fence_mon = 0;
+		fence_osd = 0
+	}
+#endif
+#ifdef OTHERS_FENCE
+	:: atomic { rbd_lock_rm(0) }
+	:: d_step {
+		fence_short != 0 ->
+		printf("\nthe fence of somebody else expires");
+		fence_mon = fence_mon & (255 - fence_short);
+		fence_osd = fence_osd & (255 - fence_short);
+		fence_short = 0
+	}
 #endif
 #ifdef EXCLUSIVE_LOCK
 	:: krbd_step(0)
@@ -163,10 +215,10 @@ end:
 #endif
 #if CUTS
 #define CUT(h)	(cuts > 0 && HAS(CUT_HOSTS, h) && !HAS(cut, h))
-	:: d_step { CUT(0) -> PUT(cut, 0); cuts-- }
-	:: d_step { CUT(1) -> PUT(cut, 1); cuts-- }
-	:: d_step { HAS(cut, 0) -> DROP(cut, 0) }
-	:: d_step { HAS(cut, 1) -> DROP(cut, 1) }
+	:: d_step { CUT(0) -> printf("\nhost 0 is cut off"); PUT(cut, 0); cuts-- }
+	:: d_step { CUT(1) -> printf("\nhost 1 is cut off"); PUT(cut, 1); cuts-- }
+	:: d_step { HAS(cut, 0) -> printf("\nhost 0 is back"); DROP(cut, 0) }
+	:: d_step { HAS(cut, 1) -> printf("\nhost 1 is back"); DROP(cut, 1) }
 #endif
 #if POWER_CUTS
 #define POWER_CUT(h) (power_cuts > 0 && HAS(POWER_HOSTS, h) && HAS(up, h))
@@ -192,7 +244,11 @@ end:
 proctype Migration()
 {
 	if
-	:: atomic { domain[0] == RUNNING -> migration = COPYING }
+	:: atomic {
+		domain[0] == RUNNING ->
+		printf("\nmigration begins");
+		migration = COPYING
+	}
 	:: atomic { migration = OVER; goto out }
 	fi;
 #ifdef EARLY_DESTINATION
@@ -209,6 +265,7 @@ proctype Migration()
 	atomic {
 		if
 		:: domain[0] == RUNNING ->
+			printf("\nmigration suspends the source");
 			domain[0] = SUSPENDED;
 			add_began = 1;
 #ifdef QUEUE
@@ -252,7 +309,9 @@ proctype Migration()
 	};
 	atomic {
 		if
-		:: domain[1] == PAUSED -> domain[1] = RUNNING
+		:: domain[1] == PAUSED ->
+			printf("\nmigration: GO, the destination runs");
+			domain[1] = RUNNING
 		/* Cannot unpause it: destroys it, then says so. */
 		:: domain[1] == PAUSED -> domain[1] = DYING; goto failed
 		:: domain[1] == DYING || domain[1] == DEAD -> goto failed
@@ -274,7 +333,9 @@ resume:
 	atomic {
 		migration = OVER;
 		if
-		:: domain[0] == SUSPENDED -> domain[0] = RUNNING
+		:: domain[0] == SUSPENDED ->
+			printf("\nmigration fails, the source resumes");
+			domain[0] = RUNNING
 		:: else
 		fi;
 		goto out
