@@ -38,6 +38,7 @@ libxlrbd_libs = -lrbd -lrados -lkeyutils -linih -lresolv \
 lib_LTLIBRARIES = libxlrbd/libxlrbd.la
 include_HEADERS = libxlrbd/libxlrbd.h
 pkgconfig_DATA = libxlrbd/libxlrbd.pc
+dist_man_MANS += libxlrbd/libxlrbd.3
 EXTRA_DIST += libxlrbd/libxlrbd.sym
 
 libxlrbd_libxlrbd_la_SOURCES = \
