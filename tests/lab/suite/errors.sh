@@ -39,10 +39,7 @@ targets() {
 	refused "$(disk rbd:web1,mode=x)" 'target: mode= takes one of r, w, r!, w!: "mode=x"'
 	refused "$(disk $'rbd:we\ab')" "target: blank, control character, '/' or '@' in the image name: \"we\?b\""
 	refused "$(disk "rbd:$(head -c 3000 /dev/zero | tr '\0' '%')")" 'target: bad %XX in the image name: "%%%%'
-	# What xl itself has an answer to: the helper is not run.
-	expect_fail boot 1 web1 "$(disk "")" -- "$NO_ROOT"
-	expect_match "$OUTPUT" "no disk path|empty|target|disk" "xl's own words"
-	nothing_left
+	refused "$(disk "")" 'target: empty; it takes POOL:IMAGE'
 }
 
 users() {
