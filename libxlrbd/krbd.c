@@ -310,6 +310,7 @@ int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 		      const struct xlrbd__deadline *deadline)
 {
 	unsigned int pause_ms = 20;
+	bool busy = false;
 	char id[16];
 	int r;
 
@@ -326,7 +327,11 @@ int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 		r = xlrbd__file_write(attribute(BUS "/remove_single_major",
 						BUS "/remove"), id, NULL, NULL,
 				      0, deadline);
-	} while ((r == -EBUSY || r == -EINPROGRESS) &&
+		/* The last try may be cut short; the reason is the same. */
+		if (r == -ETIMEDOUT && busy)
+			r = -EBUSY;
+		busy = r == -EBUSY;
+	} while ((busy || r == -EINPROGRESS) &&
 		 xlrbd__deadline_pause(deadline, &pause_ms, 200) &&
 		 xlrbd__deadline_left(deadline));
 	if (!r || r == -ENOENT)
