@@ -332,6 +332,9 @@ int xlrbd__file_write(const char *path, const char *text,
 
 struct xlrbd__store;
 
+/* Of domain 0, and where it cannot be read: equal ones mean nothing. */
+#define XLRBD__NO_UUID "00000000-0000-0000-0000-000000000000"
+
 /* What xenstore says of one virtual disk. */
 struct xlrbd__vbd {
 	char path[128];		/* of the backend, as given */

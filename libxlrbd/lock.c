@@ -93,7 +93,8 @@ static bool conflicts(const struct xlrbd__cookie *me,
 		return false;
 	if (same_vbd(me, other))
 		return false;
-	return !(is_incoming(me) && !strcmp(me->uuid, other->uuid));
+	return !(is_incoming(me) && strcmp(me->uuid, XLRBD__NO_UUID) != 0 &&
+		 !strcmp(me->uuid, other->uuid));
 }
 
 static const char *doing(enum xlrbd_mode mode)

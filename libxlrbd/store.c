@@ -18,7 +18,6 @@
 
 #include "internal.h"
 
-#define NO_UUID "00000000-0000-0000-0000-000000000000"
 /* xen: io/xenbus.h */
 #define STATE_INIT_WAIT	"2"
 #define STATE_CLOSED	"6"
@@ -127,7 +126,7 @@ static void read_domain(struct xlrbd__store *store, struct xlrbd__vbd *vbd)
 	uuid = vm ? strrchr(vm, '/') : NULL;
 	snprintf(vbd->uuid, sizeof(vbd->uuid), "%s",
 		 uuid && strlen(uuid + 1) == sizeof(vbd->uuid) - 1 ?
-		 uuid + 1 : NO_UUID);
+		 uuid + 1 : XLRBD__NO_UUID);
 	name = read_node(store, XBT_NULL, "/local/domain/%u/name", vbd->domid);
 	if (name)
 		snprintf(vbd->domain, sizeof(vbd->domain), "%s", name);

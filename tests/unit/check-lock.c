@@ -167,6 +167,16 @@ START_TEST(incoming_of_another_uuid_is_refused)
 }
 END_TEST
 
+START_TEST(incoming_without_uuid_joins_nobody)
+{
+	strcpy(me.uuid, XLRBD__NO_UUID);
+	strcpy(other.uuid, XLRBD__NO_UUID);
+	strcpy(me.domain, "web1--incoming");
+	add_other_under("xlrbd");
+	ck_assert_int_eq(attach(), -EBUSY);
+}
+END_TEST
+
 START_TEST(same_uuid_alone_is_refused)
 {
 	strcpy(other.uuid, UUID_1);
@@ -362,6 +372,7 @@ Suite *lock_suite(void)
 	tcase_add_test(tcase, snapshot_conflicts_with_nobody);
 	tcase_add_test(tcase, incoming_joins_its_own_uuid);
 	tcase_add_test(tcase, incoming_of_another_uuid_is_refused);
+	tcase_add_test(tcase, incoming_without_uuid_joins_nobody);
 	tcase_add_test(tcase, same_uuid_alone_is_refused);
 	tcase_add_loop_test(tcase, only_the_suffix_is_incoming, 0, 2);
 	tcase_add_test(tcase, higher_pending_withdraws);
