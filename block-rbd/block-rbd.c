@@ -28,6 +28,7 @@
 static const char usage[] =
 "usage: block-rbd add|remove\n"
 "       block-rbd gc [--id ID] [--conf PATH | --cluster NAME] [POOL[/NAMESPACE]]...\n"
+"       block-rbd takeover [--yes] TARGET...\n"
 "\n"
 "add and remove are for xl(1), whose hotplug script this is.  In a domain's\n"
 "configuration:\n"
@@ -35,7 +36,8 @@ static const char usage[] =
 "	disk = ['script=block-rbd,vdev=xvda,target=POOL:IMAGE']\n"
 "\n"
 "xl tells it the disk by XENBUS_PATH in the environment.  gc cleans up what this\n"
-"host has left behind, in the locks of POOL (rbd) and of its own disks.\n"
+"host has left behind, in the locks of POOL (rbd) and of its own disks.  takeover\n"
+"takes images from a host that is dead, and cuts it off for good.\n"
 "See block-rbd(8).\n";
 
 static const struct command {
@@ -46,7 +48,17 @@ static const struct command {
 	{ "remove", xlrbd_vbd_remove },
 };
 
-static void to_syslog(void *data, int level, const char *message)
+static const struct admin_command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} admin_commands[] = {
+	{ "gc", run_gc },
+	{ "takeover", run_takeover },
+};
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+void log_to_syslog(void *data, int level, const char *message)
 {
 	(void)data;
 	syslog(level, "%s", message);
@@ -90,7 +102,7 @@ static void ignore_signals(void)
 	static const int signals[] = { SIGHUP, SIGINT, SIGPIPE, SIGTERM };
 	size_t i;
 
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		signal(signals[i], SIG_IGN);
 }
 
@@ -103,7 +115,7 @@ static int run(const struct command *command, char *path)
 		fprintf(stderr, "block-rbd: out of memory\n");
 		return EXIT_FAILURE;
 	}
-	xlrbd_set_log(ctx, LOG_INFO, to_syslog, NULL);
+	xlrbd_set_log(ctx, LOG_INFO, log_to_syslog, NULL);
 	/* xl waits for this process to end, so that must not take long. */
 	xlrbd_set_final(ctx);
 	rc = command->run(ctx, path);
@@ -123,6 +135,18 @@ static int run(const struct command *command, char *path)
 	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int run_admin(const struct admin_command *command, int argc,
+		     char **argv)
+{
+	int status;
+
+	openlog("block-rbd", LOG_PID, LOG_DAEMON);
+	status = command->run(argc, argv);
+	if (status == EXIT_USAGE)
+		fputs(usage, stderr);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	char *path = getenv("XENBUS_PATH");
@@ -136,17 +160,11 @@ int main(int argc, char **argv)
 		fputs(usage, stdout);
 		return EXIT_SUCCESS;
 	}
-	if (argc >= 2 && !strcmp(argv[1], "gc")) {
-		int status;
-
-		openlog("block-rbd", LOG_PID, LOG_DAEMON);
-		status = run_gc(argc - 1, argv + 1);
-		if (status == EXIT_USAGE)
-			fputs(usage, stderr);
-		return status;
-	}
-	for (i = 0; argc == 2 && i < sizeof(commands) / sizeof(commands[0]);
-	     i++) {
+	for (i = 0; argc >= 2 && i < ARRAY_SIZE(admin_commands); i++)
+		if (!strcmp(argv[1], admin_commands[i].name))
+			return run_admin(&admin_commands[i], argc - 1,
+					 argv + 1);
+	for (i = 0; argc == 2 && i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(argv[1], commands[i].name) != 0)
 			continue;
 		if (!path) {

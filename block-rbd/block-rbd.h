@@ -4,7 +4,10 @@
 
 #define EXIT_USAGE	2
 
-/* gc.c: argv[0] is "gc"; returns an exit status */
+/* block-rbd.c: an xlrbd_log_fn */
+void log_to_syslog(void *data, int level, const char *message);
+/* gc.c, takeover.c: argv[0] is the command's name; returns an exit status */
 int run_gc(int argc, char **argv);
+int run_takeover(int argc, char **argv);
 
 #endif /* BLOCK_RBD_H */

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -19,18 +20,26 @@
 void xlrbd__attach_set_deadlines(struct attach *a, unsigned int timeout_s)
 {
 	int64_t ms = (timeout_s ? timeout_s : XLRBD_TIMEOUT_DEFAULT) * 1000;
+	int64_t reserve_ms = UNDO_MS;
 
+	/* Whoever set the limit has a reserve of its own. */
+	if (a->limit && xlrbd__deadline_left(a->limit) < ms) {
+		ms = xlrbd__deadline_left(a->limit);
+		reserve_ms = 0;
+	}
 	xlrbd__deadline_set(&a->end, ms);
-	xlrbd__deadline_set(&a->work, ms - UNDO_MS);
+	xlrbd__deadline_set(&a->work, ms - reserve_ms);
 }
 
 int xlrbd__attach_begin(struct attach *a, struct xlrbd_ctx *ctx,
-			const char *path)
+			const char *path,
+			const struct xlrbd__deadline *limit)
 {
 	int rc;
 
 	memset(a, 0, sizeof(*a));
 	a->ctx = ctx;
+	a->limit = limit;
 	a->vbd_lock = a->image_lock = -1;
 	a->record.device.id = -1;
 	xlrbd__attach_set_deadlines(a, 0);
@@ -52,6 +61,7 @@ void xlrbd__attach_end(struct attach *a)
 	xlrbd__record_dispose(&a->record);
 	xlrbd__vbd_dispose(&a->vbd);
 	free(a->what);
+	free(a->short_name);
 }
 
 int xlrbd__attach_set_what(struct attach *a, const char *pool, const char *ns,
@@ -66,58 +76,6 @@ int xlrbd__attach_set_what(struct attach *a, const char *pool, const char *ns,
 	free(a->what);
 	a->what = xlrbd__spec_name(&spec);
 	return a->what ? 0 : xlrbd__fail_nomem(a->ctx);
-}
-
-/* Joins what xl's access= says with what the target says. */
-static int resolve_mode(struct attach *a)
-{
-	struct xlrbd_spec *spec = &a->record.spec;
-
-	if (!spec->mode)
-		spec->mode = a->vbd.writable ? XLRBD_MODE_W : XLRBD_MODE_R;
-	if (spec->snap && a->vbd.writable)
-		return xlrbd__fail(a->ctx, -EROFS,
-				   "%s: a snapshot cannot be written to; add access=ro to the disk",
-				   a->what);
-	if (xlrbd__mode_writes(spec->mode) == a->vbd.writable)
-		return 0;
-	return xlrbd__fail(a->ctx, -EINVAL,
-			   "%s: mode=%s in target does not go with access=%s of the disk",
-			   a->what, xlrbd_mode_name(spec->mode),
-			   a->vbd.writable ? "rw" : "ro");
-}
-
-static int understand(struct attach *a)
-{
-	struct xlrbd_spec *spec = &a->record.spec;
-	int rc;
-
-	rc = xlrbd_spec_parse(a->ctx, a->vbd.params, spec);
-	if (rc < 0)
-		return rc;
-	xlrbd__attach_set_deadlines(a, spec->timeout_s);
-	rc = xlrbd__attach_set_what(a, spec->pool ? spec->pool :
-				    XLRBD__DEFAULT_POOL, spec->ns, spec->image,
-				    spec->snap);
-	return rc < 0 ? rc : resolve_mode(a);
-}
-
-/* Connects, and finds out whether this image can be had on this host. */
-static int inspect(struct attach *a)
-{
-	struct xlrbd__image *image = &a->record.image;
-	int rc;
-
-	rc = xlrbd__ceph_connect(a->ctx, &a->record.spec, &a->work, &a->ceph);
-	if (!rc)
-		rc = xlrbd__ceph_open_image(a->ctx, a->ceph, &a->record.spec,
-					    a->what, image);
-	if (!rc)
-		rc = xlrbd__krbd_check(a->ctx, image, !a->vbd.writable,
-				       a->what);
-	if (!rc && a->vbd.writable)
-		rc = xlrbd__pool_check_full(a->ctx, a->ceph, image);
-	return rc;
 }
 
 static int record(struct attach *a)
@@ -136,6 +94,7 @@ static int fill_cookie(struct attach *a)
 	me->mode = a->record.spec.mode;
 	me->domid = a->vbd.domid;
 	me->devid = a->vbd.devid;
+	me->target = a->vbd.target;
 	me->time = time(NULL);
 	memcpy(me->uuid, a->vbd.uuid, sizeof(me->uuid));
 	memcpy(me->domain, a->vbd.domain, sizeof(me->domain));
@@ -147,7 +106,7 @@ static int fill_cookie(struct attach *a)
  * Registers.  The record comes first: whoever finds it after a crash looks
  * for an entry that may not be there, never the other way round.
  */
-static int acquire(struct attach *a)
+static int acquire(struct attach *a, const struct xlrbd__deadline *until)
 {
 	struct xlrbd__image *image = &a->record.image;
 	struct xlrbd__lock *lock = &a->record.lock;
@@ -166,27 +125,61 @@ static int acquire(struct attach *a)
 		return rc;
 	}
 	return xlrbd__lock_register(a->ctx, a->ceph, image, &a->me, a->what,
-				    &a->work, lock);
+				    until, lock);
+}
+
+static int map_with(struct attach *a, const struct xlrbd__access *access,
+		    const char *options)
+{
+	int rc;
+
+	free(a->record.line);
+	a->record.line = xlrbd__krbd_line(&a->record.image, access, options,
+					  !a->vbd.writable);
+	if (!a->record.line)
+		return xlrbd__fail_nomem(a->ctx);
+	/* On record before it is done, for whoever comes after a crash. */
+	rc = record(a);
+	if (!rc)
+		rc = xlrbd__krbd_map(a->ctx, &a->record.image, access,
+				     a->record.line, a->what, &a->work,
+				     &a->record.device);
+	return rc;
+}
+
+/*
+ * The client that this host's maps share has been fenced, and lives on as long
+ * as one of them does: this map gets a client of its own.
+ */
+static int map_apart(struct attach *a, const struct xlrbd__access *access)
+{
+	const char *options = a->record.spec.map_options;
+	char *apart;
+	int rc;
+
+	if (asprintf(&apart, "noshare%s%s", options ? "," : "",
+		     options ? options : "") < 0)
+		return xlrbd__fail_nomem(a->ctx);
+	xlrbd__begin(a->ctx);
+	xlrbd__log(a->ctx, LOG_WARNING,
+		   "%s: this host's client was fenced by a takeover, its older maps are dead: mapping with a client of its own; `block-rbd gc` names the domains to destroy",
+		   a->what);
+	rc = map_with(a, access, apart);
+	free(apart);
+	return rc;
 }
 
 static int map(struct attach *a)
 {
-	struct xlrbd__device *device = &a->record.device;
 	struct xlrbd__access access;
 	int rc;
 
 	rc = xlrbd__access_find(a->ctx, a->ceph, &a->record.spec, &access);
 	if (rc < 0)
 		return rc;
-	/* On record before it is done, for whoever comes after a crash. */
-	a->record.line = xlrbd__krbd_line(&a->record.image, &access,
-					  a->record.spec.map_options,
-					  !a->vbd.writable);
-	rc = a->record.line ? record(a) : xlrbd__fail_nomem(a->ctx);
-	if (!rc)
-		rc = xlrbd__krbd_map(a->ctx, &a->record.image, &access,
-				     a->record.line, a->what, &a->work,
-				     device);
+	rc = map_with(a, &access, a->record.spec.map_options);
+	if (rc == -ESHUTDOWN)
+		rc = map_apart(a, &access);
 	xlrbd__access_wipe(&access);
 	return rc;
 }
@@ -196,7 +189,7 @@ static int hold(struct attach *a)
 	struct xlrbd__cookie *me = &a->me;
 	int rc;
 
-	me->held = true;
+	me->state = XLRBD__HELD;
 	memcpy(me->addr, a->record.device.client_addr, sizeof(me->addr));
 	xlrbd__lock_prepare_held(&a->record.lock, me);
 	/* The device, and the entry that is to come. */
@@ -209,31 +202,54 @@ static int hold(struct attach *a)
 				   &a->record.lock);
 }
 
-/*
- * Somebody holds the image: is it this host itself, by something it left
- * behind?  Then that goes, and we try once more.
- */
-static int acquire_after_cleaning(struct attach *a)
+/* What this host has left behind of the image; how much that was. */
+static int clean(struct attach *a)
 {
 	struct xlrbd__image *image = &a->record.image;
 	int records, entries, rc;
 
-	rc = acquire(a);
-	if (rc != -EBUSY)
-		return rc;
-	if (xlrbd__lock_withdraw(a->ctx, a->ceph, image, &a->record.lock,
-				 a->what) < 0)
+	rc = xlrbd__lock_withdraw(a->ctx, a->ceph, image, &a->record.lock,
+				  a->what);
+	if (rc < 0)
 		return rc;
 	/* Undoing a record takes the image's lock. */
 	xlrbd__run_unlock(a->image_lock);
 	a->image_lock = -1;
-	records = xlrbd__gc_records(a->ctx, a->store, image);
+	records = xlrbd__gc_records(a->ctx, a->store, image, &a->work);
 	entries = xlrbd__gc_entries(a->ctx, a->store, a->ceph, image,
 				    a->what);
-	if (records <= 0 && entries <= 0)
+	return (records > 0 ? records : 0) + (entries > 0 ? entries : 0);
+}
+
+/*
+ * Somebody holds the image: is it this host itself, by something it left
+ * behind?  Then that goes, and we try once more.  Or is it somebody dead, and
+ * the target says that we may take it?
+ */
+static int acquire_somehow(struct attach *a)
+{
+	struct xlrbd__lock *lock = &a->record.lock;
+	struct xlrbd__deadline half;
+	int cleaned, rc;
+
+	/* Whom it waits for may be one of ours that was killed. */
+	xlrbd__deadline_set(&half, xlrbd__deadline_left(&a->work) / 2);
+	rc = acquire(a, &half);
+	if (rc != -EBUSY)
+		return rc;
+	cleaned = clean(a);
+	if (cleaned < 0 || (!cleaned && !a->record.spec.takeover &&
+			    xlrbd__deadline_left(&half)))
 		return rc;
 	xlrbd__begin(a->ctx);
-	return acquire(a);
+	rc = acquire(a, &a->work);
+	/* Without an entry of ours it was not refused by its holders. */
+	if (rc != -EBUSY || !a->record.spec.takeover || !lock->pending[0] ||
+	    !xlrbd__deadline_left(&a->work))
+		return rc;
+	xlrbd__begin(a->ctx);
+	return xlrbd__takeover(a->ctx, a->ceph, &a->record.image, &a->me,
+			       a->what, &a->work, lock, NULL, NULL);
 }
 
 int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path)
@@ -242,19 +258,20 @@ int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path)
 	int rc;
 
 	xlrbd__begin(ctx);
-	rc = xlrbd__attach_begin(&a, ctx, path);
+	rc = xlrbd__attach_begin(&a, ctx, path, NULL);
 	if (!rc)
 		rc = xlrbd__store_read_vbd(ctx, a.store, &a.vbd);
 	if (rc < 0 || a.vbd.published)
 		goto out;
 	rc = xlrbd__attach_clear_leftover(&a);
 	if (!rc)
-		rc = understand(&a);
-	if (!rc)
-		rc = inspect(&a);
+		rc = xlrbd__attach_inspect(&a);
 	if (rc < 0)
 		goto out;
-	rc = acquire_after_cleaning(&a);
+	rc = acquire_somehow(&a);
+	if (!rc && a.vbd.writable)
+		rc = xlrbd__clone_grow(ctx, a.ceph, &a.record.spec,
+				       &a.record.image, a.what);
 	if (!rc)
 		rc = map(&a);
 	if (!rc)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What attach.c and detach.c share: a disk on its way.
+ * What attach.c, inspect.c and detach.c share: a disk on its way.
  */
 #ifndef XLRBD_ATTACH_H
 #define XLRBD_ATTACH_H
@@ -14,20 +14,25 @@
 struct attach {
 	struct xlrbd_ctx *ctx;
 	struct xlrbd__deadline work, end;
+	const struct xlrbd__deadline *limit;	/* of the whole call, or NULL */
 	struct xlrbd__vbd vbd;
 	struct xlrbd__store *store;
 	struct xlrbd__ceph *ceph;
 	struct xlrbd__record record;
 	struct xlrbd__cookie me;
 	bool recorded;
+	bool made;		/* the image is new */
 	int vbd_lock, image_lock;
 	char *what;		/* "rbd/web1", for messages */
+	char *short_name;	/* the other name the image may have, or NULL */
 };
 
 /* attach.c */
 
+/* @limit, if there is one, ends all of it sooner than the disk's timeout. */
 int xlrbd__attach_begin(struct attach *a, struct xlrbd_ctx *ctx,
-			const char *path) XLRBD__CHECKED;
+			const char *path,
+			const struct xlrbd__deadline *limit) XLRBD__CHECKED;
 /* Frees and unlocks all that was reached; undoes nothing. */
 void xlrbd__attach_end(struct attach *a);
 void xlrbd__attach_set_deadlines(struct attach *a, unsigned int timeout_s);
@@ -35,6 +40,11 @@ void xlrbd__attach_set_deadlines(struct attach *a, unsigned int timeout_s);
 int xlrbd__attach_set_what(struct attach *a, const char *pool, const char *ns,
 			   const char *image, const char *snap)
 	XLRBD__CHECKED;
+
+/* inspect.c */
+
+/* Understands the target, connects, finds the image and what it is. */
+int xlrbd__attach_inspect(struct attach *a) XLRBD__CHECKED;
 
 /* detach.c */
 

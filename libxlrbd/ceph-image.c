@@ -13,33 +13,6 @@
 
 #include "ceph.h"
 
-static int open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		     const struct xlrbd_spec *spec,
-		     struct xlrbd__image *image)
-{
-	int r;
-
-	rados_cluster_fsid(ceph->cluster, image->fsid, sizeof(image->fsid));
-	snprintf(image->pool, sizeof(image->pool), "%s",
-		 spec->pool ? spec->pool : XLRBD__DEFAULT_POOL);
-	xlrbd__ceph_arm(ceph);
-	r = rados_ioctx_create(ceph->cluster, image->pool, &ceph->io);
-	if (r == -ENOENT)
-		return xlrbd__fail(ctx, r,
-				   "no pool \"%s\" in cluster %s; see `ceph osd pool ls`",
-				   image->pool, image->fsid);
-	if (r < 0)
-		return xlrbd__ceph_fail(ctx, ceph, r, "open pool", image->pool);
-	image->pool_id = rados_ioctx_get_id(ceph->io);
-	/* Lock entries must come and go on a full pool as well. */
-	rados_set_pool_full_try(ceph->io);
-	if (spec->ns) {
-		snprintf(image->ns, sizeof(image->ns), "%s", spec->ns);
-		rados_ioctx_set_namespace(ceph->io, spec->ns);
-	}
-	return 0;
-}
-
 /* -ENOENT has two causes, and the admin wants to know which. */
 static int fail_no_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			 const struct xlrbd__image *image, const char *what)
@@ -91,6 +64,23 @@ static int read_id(struct xlrbd__ceph *ceph, struct xlrbd__image *image)
 	return 0;
 }
 
+int xlrbd__ceph_image_exists(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			     const struct xlrbd_spec *spec, const char *name)
+{
+	struct xlrbd__image image;
+	int r;
+
+	memset(&image, 0, sizeof(image));
+	snprintf(image.name, sizeof(image.name), "%s", name);
+	r = xlrbd__ceph_enter(ctx, ceph, spec, &image);
+	if (r < 0)
+		return r;
+	r = read_id(ceph, &image);
+	if (r < 0 && r != -ENOENT)
+		return xlrbd__ceph_fail(ctx, ceph, r, "look for", name);
+	return !r;
+}
+
 static bool is_format_1(struct xlrbd__ceph *ceph,
 			const struct xlrbd__image *image)
 {
@@ -105,11 +95,11 @@ static bool is_format_1(struct xlrbd__ceph *ceph,
 static int read_header(struct xlrbd__ceph *ceph, struct xlrbd__image *image)
 {
 	/* Of the head, CEPH_NOSNAP, and as one who only reads. */
-	static const char head[] = "\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+	static const char head[] = "\xfe\xff\xff\xff\xff\xff\xff\xff\x01";
 	rados_read_op_t op = rados_create_read_op();
-	char *features = NULL, *pool = NULL;
-	size_t features_len = 0, pool_len = 0;
-	int features_rc = 0, pool_rc = 0;
+	char *features = NULL, *pool = NULL, *size = NULL;
+	size_t features_len = 0, pool_len = 0, size_len = 0;
+	int features_rc = 0, pool_rc = 0, size_rc = 0;
 	char header[80];
 	int r;
 
@@ -118,17 +108,22 @@ static int read_header(struct xlrbd__ceph *ceph, struct xlrbd__image *image)
 			   &features, &features_len, &features_rc);
 	rados_read_op_exec(op, "rbd", "get_data_pool", NULL, 0, &pool,
 			   &pool_len, &pool_rc);
+	rados_read_op_exec(op, "rbd", "get_size", head, 8, &size, &size_len,
+			   &size_rc);
 	xlrbd__ceph_arm(ceph);
 	r = rados_read_op_operate(op, ceph->io, header,
 				  LIBRADOS_OPERATION_NOFLAG);
-	if (!r && (features_len < 8 || pool_len < 8))
+	/* The order of the objects' size comes first, in one byte. */
+	if (!r && (features_len < 8 || pool_len < 8 || size_len < 9))
 		r = -EPROTO;
 	if (!r) {
 		image->features = get_le64(features);
 		image->data_pool_id = (int64_t)get_le64(pool);
+		image->size = get_le64(size + 1);
 	}
 	rados_buffer_free(features);
 	rados_buffer_free(pool);
+	rados_buffer_free(size);
 	rados_release_read_op(op);
 	return r;
 }
@@ -149,7 +144,7 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	if (spec->snap)
 		snprintf(image_out->snap, sizeof(image_out->snap), "%s",
 			 spec->snap);
-	rc = open_pool(ctx, ceph, spec, image_out);
+	rc = xlrbd__ceph_enter(ctx, ceph, spec, image_out);
 	if (rc < 0)
 		return rc;
 	rc = read_id(ceph, image_out);
@@ -166,15 +161,36 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	return fail_no_image(ctx, ceph, image_out, what);
 }
 
-#define WATCHERS_MAX 64
+/* 1, 0 or what librbd said. */
+static int find_watcher(rbd_image_t rbd, const char *addr)
+{
+	rbd_image_watcher_t *watchers = NULL, *more;
+	size_t i, n = 16;
+	int r;
+
+	do {
+		more = realloc(watchers, n * sizeof(*watchers));
+		if (!more) {
+			free(watchers);
+			return -ENOMEM;
+		}
+		watchers = more;
+		r = rbd_watchers_list(rbd, watchers, &n);
+		/* n now says how many there are. */
+	} while (r == -ERANGE);
+	if (!r) {
+		for (i = 0; !r && i < n; i++)
+			r = !strcmp(watchers[i].addr, addr);
+		rbd_watchers_list_cleanup(watchers, n);
+	}
+	free(watchers);
+	return r;
+}
 
 int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   const struct xlrbd__image *image, const char *what,
 			   const char *addr)
 {
-	rbd_image_watcher_t watchers[WATCHERS_MAX];
-	size_t i, n = WATCHERS_MAX;
-	bool found = false;
 	rbd_image_t rbd;
 	int r;
 
@@ -182,69 +198,10 @@ int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	r = rbd_open_by_id_read_only(ceph->io, image->id, &rbd, NULL);
 	if (r < 0)
 		return xlrbd__ceph_fail(ctx, ceph, r, "open", what);
-	r = rbd_watchers_list(rbd, watchers, &n);
-	for (i = 0; !r && i < n; i++)
-		found = found || !strcmp(watchers[i].addr, addr);
-	if (!r)
-		rbd_watchers_list_cleanup(watchers, n);
+	r = find_watcher(rbd, addr);
 	rbd_close(rbd);
 	if (r < 0)
 		return xlrbd__ceph_fail(ctx, ceph, r, "list watchers of",
 					what);
-	return found;
-}
-
-static int list_images(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		       const char *pool, rbd_image_spec_t **specs_out,
-		       size_t *n_out)
-{
-	rbd_image_spec_t *specs = NULL;
-	size_t n = 256;
-	int r;
-
-	do {
-		free(specs);
-		specs = calloc(n, sizeof(*specs));
-		if (!specs)
-			return xlrbd__fail_nomem(ctx);
-		xlrbd__ceph_arm(ceph);
-		r = rbd_list2(ceph->io, specs, &n);
-		/* n now says how many there are. */
-	} while (r == -ERANGE);
-	if (r < 0) {
-		free(specs);
-		return xlrbd__ceph_fail(ctx, ceph, r, "list images of", pool);
-	}
-	*specs_out = specs;
-	*n_out = n;
-	return 0;
-}
-
-int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd_spec *spec,
-			   int (*fn)(void *data,
-				     const struct xlrbd__image *image),
-			   void *data)
-{
-	struct xlrbd__image image;
-	rbd_image_spec_t *specs = NULL;
-	size_t i, n = 0;
-	int rc;
-
-	memset(&image, 0, sizeof(image));
-	rc = open_pool(ctx, ceph, spec, &image);
-	if (!rc)
-		rc = list_images(ctx, ceph, image.pool, &specs, &n);
-	if (rc < 0)
-		return rc;
-	for (i = 0; !rc && i < n; i++) {
-		snprintf(image.name, sizeof(image.name), "%s", specs[i].name);
-		snprintf(image.id, sizeof(image.id), "%s", specs[i].id);
-		/* Format 1 images have no id, and no entries of ours. */
-		if (image.id[0])
-			rc = fn(data, &image);
-	}
-	rbd_image_spec_list_cleanup(specs, n);
-	free(specs);
-	return rc;
+	return r;
 }

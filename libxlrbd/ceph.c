@@ -152,7 +152,7 @@ void xlrbd__ceph_close(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph)
 		return;
 	if (ceph->io)
 		rados_ioctx_destroy(ceph->io);
-	if (!ctx->final)
+	if (!ctx->final && !ceph->in_use)
 		rados_shutdown(ceph->cluster);
 	free(ceph);
 }

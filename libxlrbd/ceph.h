@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What ceph.c, ceph-image.c and ceph-lock.c share; they are the only files
- * that include librados and librbd.
+ * What ceph*.c share; they are the only files that include librados and
+ * librbd.
  */
 #ifndef XLRBD_CEPH_H
 #define XLRBD_CEPH_H
@@ -17,9 +17,18 @@ struct xlrbd__ceph {
 	int64_t op_timeout_s;	/* as librados was last told */
 	char entity[80];	/* "client.xen" */
 	char conf[256];
+	bool in_use;		/* by a thread that never came back */
 };
 
 /* Before each call of librados: gives it the time that is left. */
 void xlrbd__ceph_arm(struct xlrbd__ceph *ceph);
+
+/*
+ * Opens the pool and namespace of @spec for what follows, and says in @image
+ * which ones they are.
+ */
+int xlrbd__ceph_enter(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd_spec *spec,
+		      struct xlrbd__image *image) XLRBD__CHECKED;
 
 #endif /* XLRBD_CEPH_H */

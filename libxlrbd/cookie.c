@@ -9,6 +9,8 @@
  *
  *   xlrbd1,STATE,MODE,HOST,MACHINE-ID,BOOT-ID,DOMID,DEVID,UUID,TIME,ADDR,
  *   SNAPSHOT,DOMAIN
+ *
+ * DOMID is "7/5" for domain 7 if that is the stub domain of domain 5.
  */
 #include "config.h"
 
@@ -26,13 +28,19 @@ enum field {
 	F_DEVID, F_UUID, F_TIME, F_ADDR, F_SNAP, F_DOMAIN, N_FIELDS
 };
 
+static const char *const states[] = {
+	[XLRBD__PENDING] = "pending",
+	[XLRBD__HELD] = "held",
+	[XLRBD__FENCED] = "fenced",
+};
+
 void xlrbd__cookie_format(const struct xlrbd__cookie *cookie,
 			  char out[XLRBD__COOKIE_MAX])
 {
-	char numbers[3][24];
+	char numbers[3][32];
 	const char *fields[N_FIELDS] = {
 		[F_VERSION] = COOKIE_VERSION,
-		[F_STATE] = cookie->held ? "held" : "pending",
+		[F_STATE] = states[cookie->state],
 		[F_MODE] = xlrbd_mode_name(cookie->mode),
 		[F_HOST] = cookie->host.name,
 		[F_MACHINE_ID] = cookie->host.machine_id,
@@ -48,7 +56,9 @@ void xlrbd__cookie_format(const struct xlrbd__cookie *cookie,
 	char *end = out + XLRBD__COOKIE_MAX;
 	size_t i;
 
-	snprintf(numbers[0], sizeof(numbers[0]), "%u", cookie->domid);
+	snprintf(numbers[0], sizeof(numbers[0]),
+		 cookie->target ? "%u/%u" : "%u", cookie->domid,
+		 cookie->target);
 	snprintf(numbers[1], sizeof(numbers[1]), "%u", cookie->devid);
 	snprintf(numbers[2], sizeof(numbers[2]), "%" PRId64, cookie->time);
 	for (i = 0; i < N_FIELDS; i++) {
@@ -62,6 +72,19 @@ void xlrbd__cookie_format(const struct xlrbd__cookie *cookie,
 		if (i + 1 < N_FIELDS)
 			*out++ = ',';
 	}
+}
+
+static bool parse_state(const char *text, enum xlrbd__state *state_out)
+{
+	enum xlrbd__state state;
+
+	for (state = XLRBD__PENDING; state <= XLRBD__FENCED; state++) {
+		if (strcmp(text, states[state]) != 0)
+			continue;
+		*state_out = state;
+		return true;
+	}
+	return false;
 }
 
 static bool parse_mode(const char *text, enum xlrbd_mode *mode_out)
@@ -86,6 +109,17 @@ static bool parse_unsigned(const char *text, unsigned int *value_out)
 	return end != text && !*end && value == *value_out;
 }
 
+/* "7", or "7/5" */
+static bool parse_domid(char *text, struct xlrbd__cookie *cookie)
+{
+	char *target = strchr(text, '/');
+
+	if (target)
+		*target++ = '\0';
+	return parse_unsigned(text, &cookie->domid) &&
+	       (!target || parse_unsigned(target, &cookie->target));
+}
+
 static bool parse_time(const char *text, int64_t *value_out)
 {
 	char *end;
@@ -103,16 +137,14 @@ static bool parse_fields(char *const fields[N_FIELDS], struct xlrbd__cookie *c)
 {
 	if (strcmp(fields[F_VERSION], COOKIE_VERSION) != 0)
 		return false;
-	c->held = !strcmp(fields[F_STATE], "held");
-	if (!c->held && strcmp(fields[F_STATE], "pending") != 0)
-		return false;
-	return parse_mode(fields[F_MODE], &c->mode) &&
+	return parse_state(fields[F_STATE], &c->state) &&
+	       parse_mode(fields[F_MODE], &c->mode) &&
 	       copy(fields[F_HOST], c->host.name, sizeof(c->host.name)) &&
 	       copy(fields[F_MACHINE_ID], c->host.machine_id,
 		    sizeof(c->host.machine_id)) &&
 	       copy(fields[F_BOOT_ID], c->host.boot_id,
 		    sizeof(c->host.boot_id)) &&
-	       parse_unsigned(fields[F_DOMID], &c->domid) &&
+	       parse_domid(fields[F_DOMID], c) &&
 	       parse_unsigned(fields[F_DEVID], &c->devid) &&
 	       copy(fields[F_UUID], c->uuid, sizeof(c->uuid)) &&
 	       parse_time(fields[F_TIME], &c->time) &&

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <syslog.h>
 
 #include "attach.h"
@@ -34,6 +35,13 @@ int xlrbd__attach_undo(struct attach *a)
 		return unmapped;
 	forget_map(record);
 	xlrbd__ceph_until(a->ceph, &a->end);
+	if (record->spec.ephemeral && (record->lock.pending[0] ||
+				       record->lock.held[0]) &&
+	    xlrbd__clone_drop(a->ctx, a->ceph, &record->image, &record->lock,
+			      a->what) < 0)
+		xlrbd__log(a->ctx, LOG_WARNING,
+			   "%s: the ephemeral image of a failed attach stays",
+			   a->what);
 	withdrawn = xlrbd__lock_withdraw(a->ctx, a->ceph, &record->image,
 					 &record->lock, a->what);
 	if (withdrawn < 0)
@@ -49,33 +57,66 @@ void xlrbd__attach_keep_rest(struct attach *a)
 		   a->what, a->vbd.domid, a->vbd.devid);
 }
 
-/* Of an add that was killed between mapping and recording it. */
-static int find_lost_map(struct attach *a)
+/* What other vbds have on record. */
+struct claims {
+	int *ids;
+	size_t n;
+	bool newer;		/* one of them has our id, since later */
+};
+
+static int list_claims(struct attach *a, struct claims *claims)
 {
+	const struct xlrbd__device *ours = &a->record.device;
 	struct xlrbd__record other;
 	struct xlrbd__vbd *vbds;
-	size_t i, n, n_claimed = 0;
-	int *claimed;
+	size_t i, n;
 	int rc;
 
-	if (!a->record.line || a->record.device.id >= 0)
-		return 0;
+	memset(claims, 0, sizeof(*claims));
 	rc = xlrbd__run_list(a->ctx, &vbds, &n);
-	if (rc < 0)
+	if (rc < 0) {
+		free(vbds);
 		return rc;
-	claimed = calloc(n + 1, sizeof(*claimed));
-	for (i = 0; claimed && i < n; i++) {
+	}
+	claims->ids = calloc(n + 1, sizeof(*claims->ids));
+	for (i = 0; claims->ids && i < n; i++) {
+		if (vbds[i].domid == a->vbd.domid &&
+		    vbds[i].devid == a->vbd.devid)
+			continue;
 		if (xlrbd__run_read(a->ctx, &vbds[i], &other) < 0)
 			continue;
-		claimed[n_claimed++] = other.device.id;
+		claims->ids[claims->n++] = other.device.id;
+		if (other.device.id == ours->id &&
+		    other.device.since > ours->since)
+			claims->newer = true;
 		xlrbd__record_dispose(&other);
 	}
-	rc = claimed ? xlrbd__krbd_find_lost(&a->record.image, a->record.line,
-					     claimed, n_claimed,
-					     &a->record.device) :
-		       xlrbd__fail_nomem(a->ctx);
-	free(claimed);
 	free(vbds);
+	return claims->ids ? 0 : xlrbd__fail_nomem(a->ctx);
+}
+
+/*
+ * Which device is it?  An add that was killed between mapping and recording it
+ * has left one without its number.  And after an unmap that the kernel finished
+ * when nobody waited any more, the number may be another vbd's by now.
+ */
+static int find_device(struct attach *a)
+{
+	struct xlrbd__device *device = &a->record.device;
+	struct claims claims;
+	int rc;
+
+	if (!a->record.line)
+		return 0;
+	rc = list_claims(a, &claims);
+	if (rc < 0)
+		return rc;
+	if (device->id < 0)
+		rc = xlrbd__krbd_find_lost(&a->record.image, a->record.line,
+					   claims.ids, claims.n, device);
+	else if (claims.newer)
+		forget_map(&a->record);
+	free(claims.ids);
 	return rc == -ENOENT ? 0 : rc;
 }
 
@@ -96,7 +137,7 @@ static int undo_recorded(struct attach *a, bool wait_for_blkback)
 		rc = xlrbd__run_lock_image(a->ctx, image, &a->work,
 					   &a->image_lock);
 	if (!rc)
-		rc = find_lost_map(a);
+		rc = find_device(a);
 	if (!rc)
 		rc = xlrbd__krbd_unmap(a->ctx, image, &a->record.device,
 				       a->what, &a->work);
@@ -106,7 +147,10 @@ static int undo_recorded(struct attach *a, bool wait_for_blkback)
 	rc = xlrbd__ceph_connect(a->ctx, &a->record.spec, &a->end, &a->ceph);
 	if (!rc)
 		rc = xlrbd__ceph_open_pool(a->ctx, a->ceph, image);
-	if (!rc)
+	if (!rc && a->record.spec.ephemeral)
+		rc = xlrbd__clone_drop(a->ctx, a->ceph, image, &a->record.lock,
+				       a->what);
+	if (rc >= 0)
 		rc = xlrbd__lock_withdraw(a->ctx, a->ceph, image,
 					  &a->record.lock, a->what);
 	if (rc < 0) {
@@ -135,35 +179,51 @@ int xlrbd__attach_clear_leftover(struct attach *a)
 	return rc;
 }
 
-int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path)
+/* Returns more than 0 if there was something to undo. */
+static int undo(struct attach *a)
 {
-	xlrbd__begin(ctx);
-	return xlrbd__vbd_undo(ctx, path);
+	int rc = xlrbd__run_read(a->ctx, &a->vbd, &a->record);
+
+	/*
+	 * Never added, or its add failed and undid itself, or was killed while
+	 * it wrote the record.
+	 */
+	if (rc == -ENOENT)
+		return xlrbd__run_delete(a->ctx, &a->vbd);
+	if (!rc)
+		rc = undo_recorded(a, true);
+	return rc < 0 ? rc : 1;
 }
 
-int xlrbd__vbd_undo(struct xlrbd_ctx *ctx, const char *path)
+int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path)
 {
 	struct attach a;
 	int rc;
 
-	rc = xlrbd__attach_begin(&a, ctx, path);
-	if (rc < 0)
-		goto out;
-	rc = xlrbd__run_read(ctx, &a.vbd, &a.record);
-	if (rc == -ENOENT) {
-		/*
-		 * Never added, or its add failed and undid itself, or was
-		 * killed while it wrote the record.
-		 */
-		rc = xlrbd__run_delete(ctx, &a.vbd);
-		goto out;
-	}
+	xlrbd__begin(ctx);
+	rc = xlrbd__attach_begin(&a, ctx, path, NULL);
 	if (!rc)
-		rc = undo_recorded(&a, true);
-	if (!rc)
+		rc = undo(&a);
+	if (rc > 0)
 		xlrbd__log(ctx, LOG_INFO, "%s: detached from domain %u",
 			   a.what, a.vbd.domid);
-out:
+	xlrbd__attach_end(&a);
+	return rc < 0 ? rc : 0;
+}
+
+int xlrbd__vbd_undo_lost(struct xlrbd_ctx *ctx, const char *path,
+			 const struct xlrbd__deadline *limit)
+{
+	struct attach a;
+	int rc;
+
+	rc = xlrbd__attach_begin(&a, ctx, path, limit);
+	/* Looked at while no helper can be about to make it live again. */
+	if (!rc && !xlrbd__store_vbd_exists(a.store, &a.vbd))
+		rc = undo(&a);
+	if (rc > 0)
+		xlrbd__log(ctx, LOG_NOTICE, "cleaned up %s (%s): the disk was gone",
+			   path, a.what);
 	xlrbd__attach_end(&a);
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 
 #include "internal.h"
 
@@ -54,6 +55,16 @@ void xlrbd__begin(struct xlrbd_ctx *ctx)
 {
 	ctx->error[0] = '\0';
 	ctx->failed = false;
+}
+
+void xlrbd__time_text(int64_t when, char out[XLRBD__TIME_MAX])
+{
+	time_t t = (time_t)when;
+	struct tm tm;
+
+	if (!localtime_r(&t, &tm) ||
+	    !strftime(out, XLRBD__TIME_MAX, "%Y-%m-%d %H:%M", &tm))
+		strcpy(out, "?");
 }
 
 void xlrbd__printable(char *text)

@@ -5,7 +5,7 @@
  *
  * Only what is certainly this host's, and certainly unused, is touched.  Dom0s
  * that were installed from one image share a machine-id, and names are given
- * twice; so an entry of an earlier boot is ours only if its address is too, and
+ * twice; so a held entry of an earlier boot is ours only if its address is too, and
  * no client lives there.
  */
 #include "config.h"
@@ -25,31 +25,22 @@ static bool is_same_image(const struct xlrbd__image *a,
 	       !strcmp(a->id, b->id);
 }
 
-/* 1 if something was cleaned up, 0 or a failure. */
-static int gc_record(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
-		     const struct xlrbd__image *image)
+static bool is_of_image(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
+			const struct xlrbd__image *image)
 {
 	struct xlrbd__record record;
-	bool recorded, wanted;
-	int rc;
+	bool is;
 
-	recorded = xlrbd__run_read(ctx, vbd, &record) == 0;
-	wanted = !image || (recorded && is_same_image(&record.image, image));
-	if (recorded)
-		xlrbd__record_dispose(&record);
-	if (!wanted)
-		return 0;
-	rc = xlrbd__vbd_undo(ctx, vbd->path);
-	if (rc < 0)
-		return rc;
-	if (recorded)
-		xlrbd__log(ctx, LOG_NOTICE,
-			   "cleaned up %s: the disk was gone", vbd->path);
-	return recorded;
+	if (xlrbd__run_read(ctx, vbd, &record) < 0)
+		return false;
+	is = is_same_image(&record.image, image);
+	xlrbd__record_dispose(&record);
+	return is;
 }
 
 int xlrbd__gc_records(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
-		      const struct xlrbd__image *image)
+		      const struct xlrbd__image *image,
+		      const struct xlrbd__deadline *limit)
 {
 	struct xlrbd__vbd *vbds;
 	int rc, r, done = 0;
@@ -57,9 +48,10 @@ int xlrbd__gc_records(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 
 	rc = xlrbd__run_list(ctx, &vbds, &n);
 	for (i = 0; i < n; i++) {
-		if (xlrbd__store_vbd_exists(store, &vbds[i]))
+		if (xlrbd__store_vbd_exists(store, &vbds[i]) ||
+		    (image && !is_of_image(ctx, &vbds[i], image)))
 			continue;
-		r = gc_record(ctx, &vbds[i], image);
+		r = xlrbd__vbd_undo_lost(ctx, vbds[i].path, limit);
 		if (r > 0)
 			done++;
 		else if (!rc)
@@ -79,8 +71,10 @@ struct sweep {
 };
 
 /* An entry of this boot, whose vbd nobody knows any more. */
-static bool is_orphan(struct sweep *sweep, const struct xlrbd__cookie *cookie)
+static bool is_orphan(struct sweep *sweep, const struct xlrbd__image *image,
+		      const struct xlrbd__cookie *cookie)
 {
+	struct xlrbd__image mapped = *image;
 	struct xlrbd__record record;
 	struct xlrbd__vbd vbd;
 	char path[64];
@@ -94,7 +88,21 @@ static bool is_orphan(struct sweep *sweep, const struct xlrbd__cookie *cookie)
 	known = xlrbd__store_vbd_exists(sweep->store, &vbd) ||
 		xlrbd__run_read(sweep->ctx, &vbd, &record) != -ENOENT;
 	xlrbd__vbd_dispose(&vbd);
-	return !known && !xlrbd__krbd_has_client(cookie->addr);
+	memcpy(mapped.snap, cookie->snap, sizeof(mapped.snap));
+	return !known && !xlrbd__krbd_has_map(&mapped, cookie->addr);
+}
+
+/* A tombstone of this boot: has the old copy died? */
+static bool is_dead(struct sweep *sweep, const char *what,
+		    const struct xlrbd__cookie *cookie)
+{
+	if (!xlrbd__store_domain_exists(sweep->store, cookie->domid,
+					cookie->uuid))
+		return true;
+	xlrbd__log(sweep->ctx, LOG_WARNING,
+		   "%s: taken over from domain %s (%u) while this host was cut off: its disk is dead; run `xl destroy %u`, and never migrate it",
+		   what, cookie->domain, cookie->domid, cookie->domid);
+	return false;
 }
 
 /* 1, 0 or a negative errno value. */
@@ -107,10 +115,15 @@ static int is_leftover(struct sweep *sweep, const struct xlrbd__image *image,
 	    strcmp(cookie->host.machine_id, sweep->host.machine_id) != 0)
 		return 0;
 	if (!strcmp(cookie->host.boot_id, sweep->host.boot_id))
-		return is_orphan(sweep, cookie);
-	/* Pending ones have no address, and anybody may break them. */
-	if (!cookie->held)
-		return 0;
+		return cookie->state == XLRBD__FENCED ?
+		       is_dead(sweep, what, cookie) :
+		       is_orphan(sweep, image, cookie);
+	/*
+	 * Its helper died with that boot; or it is a twin's, which looks for
+	 * it again before it uses the disk.
+	 */
+	if (cookie->state == XLRBD__PENDING)
+		return 1;
 	if (!xlrbd__host_has_address(cookie->addr))
 		return 0;
 	watched = xlrbd__ceph_is_watched(sweep->ctx, sweep->ceph, image, what,
@@ -118,48 +131,35 @@ static int is_leftover(struct sweep *sweep, const struct xlrbd__image *image,
 	return watched < 0 ? watched : !watched;
 }
 
-static int sweep_lock(struct sweep *sweep, const struct xlrbd__image *image,
-		      const char *what, const char *name)
+static int sweep_entry(struct sweep *sweep, const struct xlrbd__image *image,
+		       const char *what, const struct xlrbd__entry *entry)
 {
-	struct xlrbd__lockers lockers;
-	struct xlrbd__cookie cookie;
-	int rc = 0;
-	size_t i;
-	int r;
+	int rc = is_leftover(sweep, image, what, &entry->cookie);
 
-	r = xlrbd__ceph_lock_list(sweep->ceph, image, name, &lockers);
-	if (r < 0)
-		return xlrbd__ceph_fail(sweep->ctx, sweep->ceph, r,
-					"list the lock entries of", what);
-	for (i = 0; !rc && i < lockers.n; i++) {
-		if (!xlrbd__cookie_parse(lockers.v[i].cookie, &cookie))
-			continue;
-		r = is_leftover(sweep, image, what, &cookie);
-		if (r > 0) {
-			r = xlrbd__ceph_lock_break(sweep->ceph, image, name,
-						   lockers.v[i].client,
-						   lockers.v[i].cookie);
-			xlrbd__log(sweep->ctx, LOG_NOTICE,
-				   "%s: cleaned up the entry of domain %s (%s), which this host has no more",
-				   what, cookie.domain, cookie.uuid);
-			sweep->done++;
-		}
-		if (r < 0 && r != -ENOENT)
-			rc = xlrbd__ceph_fail(sweep->ctx, sweep->ceph, r,
-					      "clean up an entry of", what);
-	}
-	xlrbd__lockers_dispose(&lockers);
-	return rc;
+	if (rc <= 0)
+		return rc;
+	rc = xlrbd__entry_break(sweep->ctx, sweep->ceph, image, what, entry);
+	if (rc < 0)
+		return rc;
+	xlrbd__log(sweep->ctx, LOG_NOTICE,
+		   "%s: cleaned up the entry of domain %s (%s), which this host has no more",
+		   what, entry->cookie.domain, entry->cookie.uuid);
+	sweep->done++;
+	return 0;
 }
 
 static int sweep_image(struct sweep *sweep, const struct xlrbd__image *image,
 		       const char *what)
 {
+	struct xlrbd__entries entries;
 	size_t i;
-	int rc = 0;
+	int rc;
 
-	for (i = 0; !rc && i < XLRBD__ARRAY_SIZE(xlrbd__lock_names); i++)
-		rc = sweep_lock(sweep, image, what, xlrbd__lock_names[i]);
+	rc = xlrbd__entries_list(sweep->ctx, sweep->ceph, image, what,
+				 &entries);
+	for (i = 0; !rc && i < entries.n; i++)
+		rc = sweep_entry(sweep, image, what, &entries.v[i]);
+	xlrbd__entries_dispose(&entries);
 	return rc;
 }
 
@@ -176,21 +176,47 @@ int xlrbd__gc_entries(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	return rc < 0 ? rc : sweep.done;
 }
 
-static int sweep_one(void *data, const struct xlrbd__image *image)
+static int sweep_one(void *data, const struct xlrbd__image *image,
+		     const char *what)
 {
-	struct xlrbd_spec spec = {
-		.pool = (char *)image->pool,
-		.ns = image->ns[0] ? (char *)image->ns : NULL,
-		.image = (char *)image->name,
-	};
 	struct sweep *sweep = data;
-	char *what = xlrbd__spec_name(&spec);
+	int rc, done = sweep->done;
+
+	rc = sweep_image(sweep, image, what);
+	/* Did one of them keep an ephemeral image? */
+	if (!rc && sweep->done > done)
+		rc = xlrbd__clone_drop(sweep->ctx, sweep->ceph, image, NULL,
+				       what);
+	return rc < 0 ? rc : 0;
+}
+
+/* What was cut off by a takeover stays dead until its domain is gone. */
+static int warn_of_dead_maps(struct sweep *sweep)
+{
+	struct xlrbd__record record;
+	struct xlrbd__vbd *vbds;
+	char *blocklist;
+	size_t i, n;
 	int rc;
 
-	if (!what)
-		return xlrbd__fail_nomem(sweep->ctx);
-	rc = sweep_image(sweep, image, what);
-	free(what);
+	rc = xlrbd__ceph_blocklist(sweep->ctx, sweep->ceph, &blocklist);
+	if (rc < 0)
+		return rc;
+	rc = xlrbd__run_list(sweep->ctx, &vbds, &n);
+	for (i = 0; i < n; i++) {
+		if (xlrbd__run_read(sweep->ctx, &vbds[i], &record) < 0)
+			continue;
+		if (xlrbd__mon_blocklisted_until(blocklist,
+						 record.device.client_addr))
+			xlrbd__log(sweep->ctx, LOG_WARNING,
+				   "%s/%s: /dev/rbd%d of domain %u is dead: this host's client %s was fenced, by a takeover or a kernel that took it for dead; run `xl destroy %u` and start it again where it may run",
+				   record.image.pool, record.image.name,
+				   record.device.id, vbds[i].domid,
+				   record.device.client_addr, vbds[i].domid);
+		xlrbd__record_dispose(&record);
+	}
+	free(vbds);
+	free(blocklist);
 	return rc;
 }
 
@@ -202,6 +228,8 @@ static int sweep_pool(struct sweep *sweep, const struct xlrbd_spec *spec)
 	xlrbd__deadline_set(&deadline, (spec->timeout_s ? spec->timeout_s :
 				       XLRBD_TIMEOUT_DEFAULT) * 1000);
 	rc = xlrbd__ceph_connect(sweep->ctx, spec, &deadline, &sweep->ceph);
+	if (!rc)
+		rc = warn_of_dead_maps(sweep);
 	if (!rc)
 		rc = xlrbd__ceph_each_image(sweep->ctx, sweep->ceph, spec,
 					    sweep_one, sweep);
@@ -218,7 +246,7 @@ int xlrbd_gc(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool)
 	rc = xlrbd__store_open(ctx, &sweep.store);
 	if (rc < 0)
 		return rc;
-	records = xlrbd__gc_records(ctx, sweep.store, NULL);
+	records = xlrbd__gc_records(ctx, sweep.store, NULL, NULL);
 	rc = xlrbd__host_read(ctx, &sweep.host);
 	if (!rc)
 		rc = sweep_pool(&sweep, pool);

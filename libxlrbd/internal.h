@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of libxlrbd share, grouped by file: a map of the library.
+ * What the files of libxlrbd share, grouped by file: with cluster.h and lock.h
+ * a map of the library.
  *
  * Functions return 0 or a negative errno value after xlrbd__fail() has set
  * the sentence, unless their comment says otherwise.
@@ -41,6 +42,9 @@ int xlrbd__fail(struct xlrbd_ctx *ctx, int rc, const char *format, ...)
 int xlrbd__fail_nomem(struct xlrbd_ctx *ctx);
 void xlrbd__log(struct xlrbd_ctx *ctx, int level, const char *format, ...)
 	XLRBD__PRINTF(3, 4);
+#define XLRBD__TIME_MAX 20
+/* Seconds since 1970 as people write them, "2026-11-20 14:03". */
+void xlrbd__time_text(int64_t when, char out[XLRBD__TIME_MAX]);
 /* Makes any bytes fit to print: control characters become '?'. */
 void xlrbd__printable(char *text);
 
@@ -67,6 +71,17 @@ bool xlrbd__deadline_pause(const struct xlrbd__deadline *deadline,
 /* "pool/ns/image@snap" for messages; freed by the caller. */
 char *xlrbd__spec_name(const struct xlrbd_spec *spec);
 bool xlrbd__mode_writes(enum xlrbd_mode mode);
+/* Can krbd and librbd be told of it? */
+bool xlrbd__name_is_usable(const char *name);
+
+/* options.c: NAME[=VALUE] */
+
+int xlrbd__option_take(struct xlrbd_ctx *ctx, const char *text,
+		       struct xlrbd_spec *spec) XLRBD__CHECKED;
+/* One for all disks, at @where, "FILE:LINE". */
+int xlrbd__option_take_default(struct xlrbd_ctx *ctx, const char *where,
+			       const char *text, struct xlrbd_spec *spec)
+	XLRBD__CHECKED;
 
 /* escape.c: percent-encoding, for targets and cookies */
 
@@ -88,197 +103,20 @@ struct xlrbd__host {
 
 int xlrbd__host_read(struct xlrbd_ctx *ctx, struct xlrbd__host *host_out)
 	XLRBD__CHECKED;
+/* In the same life, that is, between two boots. */
+bool xlrbd__host_same(const struct xlrbd__host *a, const struct xlrbd__host *b);
 /* Is @addr, "ip:port/nonce", an address of this host? */
 bool xlrbd__host_has_address(const char *addr);
 
-/* cookie.c: one lock entry, as text and as a struct */
-
-struct xlrbd__cookie {
-	bool held;		/* else pending */
-	enum xlrbd_mode mode;
-	struct xlrbd__host host;
-	unsigned int domid, devid;
-	char uuid[37];		/* of the domain */
-	int64_t time;		/* seconds since 1970, by the host's clock */
-	char addr[64];		/* krbd's client, once held: "ip:0/nonce" */
-	char snap[512];		/* snapshot mapped, or "" */
-	char domain[256];	/* the domain's name */
-};
-
-#define XLRBD__COOKIE_MAX 3072
-
-void xlrbd__cookie_format(const struct xlrbd__cookie *cookie,
-			  char out[XLRBD__COOKIE_MAX]);
-/* False if the text is not one of ours, or of a later version. */
-bool xlrbd__cookie_parse(const char *text, struct xlrbd__cookie *cookie_out);
-
-/* ceph.c, ceph-image.c, ceph-lock.c: the only ones with librados and librbd */
-
-struct xlrbd__ceph;		/* a connection, with a pool once opened */
-
-/* What an image is, whatever its name: enough to find its locks again. */
-struct xlrbd__image {
-	char fsid[37];
-	int64_t pool_id;
-	int64_t data_pool_id;	/* -1: data is in the pool itself */
-	char pool[256], ns[256], name[512], snap[512];
-	char id[64];
-	uint64_t features;
-};
-
-struct xlrbd__locker {
-	char *client;		/* "client.4123" */
-	char *cookie;
-	char *addr;
-};
-
-struct xlrbd__lockers {
-	size_t n;
-	struct xlrbd__locker *v;
-	char tag[64];
-	bool exclusive;
-};
-
-/* Connects as @spec says; this and all later calls end at @deadline. */
-int xlrbd__ceph_connect(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
-			const struct xlrbd__deadline *deadline,
-			struct xlrbd__ceph **ceph_out) XLRBD__CHECKED;
-/* Gives the calls from now on another deadline, which must stay in place. */
-void xlrbd__ceph_until(struct xlrbd__ceph *ceph,
-		       const struct xlrbd__deadline *deadline);
-void xlrbd__ceph_close(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph);
-/* Opens read-only, checks that the image is one that krbd can serve. */
-int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd_spec *spec, const char *what,
-			   struct xlrbd__image *image_out) XLRBD__CHECKED;
-/* The sentence for what an operation on the cluster came back with. */
-int xlrbd__ceph_fail(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
-		     int r, const char *tried, const char *what);
-/* Does a living client at @addr watch the image?  Or a negative errno value. */
-int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd__image *image, const char *what,
-			   const char *addr) XLRBD__CHECKED;
-/* Calls @fn for each image of the pool, until it fails. */
-int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd_spec *spec,
-			   int (*fn)(void *data,
-				     const struct xlrbd__image *image),
-			   void *data) XLRBD__CHECKED;
-/* For remove: the pool of an image that is known by id. */
-int xlrbd__ceph_open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			  const struct xlrbd__image *image) XLRBD__CHECKED;
-/* Runs a monitor command, a JSON string; the answer is the caller's to free. */
-int xlrbd__ceph_ask(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		    const char *command, char **answer_out) XLRBD__CHECKED;
-/* What this connection's configuration says, "" if nothing. */
-void xlrbd__ceph_conf(struct xlrbd__ceph *ceph, const char *option, char *out,
-		      size_t size);
-/* Who this connection is to the cluster: "client.xen". */
-const char *xlrbd__ceph_entity(const struct xlrbd__ceph *ceph);
-/*
- * The operations on the header object's locks.  They return 0 or a
- * negative errno value and leave the sentence to the caller.
- */
-int xlrbd__ceph_lock_shared(struct xlrbd__ceph *ceph,
-			    const struct xlrbd__image *image, const char *name,
-			    const char *tag, const char *cookie)
-	XLRBD__CHECKED;
-/* No lock of that name: 0 lockers. */
-int xlrbd__ceph_lock_list(struct xlrbd__ceph *ceph,
-			  const struct xlrbd__image *image, const char *name,
-			  struct xlrbd__lockers *lockers_out) XLRBD__CHECKED;
-int xlrbd__ceph_lock_break(struct xlrbd__ceph *ceph,
-			   const struct xlrbd__image *image, const char *name,
-			   const char *client, const char *cookie)
-	XLRBD__CHECKED;
-void xlrbd__lockers_dispose(struct xlrbd__lockers *lockers);
-/* The name of this connection's entries: "client.4123". */
-void xlrbd__ceph_client(struct xlrbd__ceph *ceph, char out[32]);
-
-/* access.c: what the kernel has to be told to reach an image */
-
-struct xlrbd__access {
-	char *monitors;		/* "ip:port,ip:port" */
-	char entity[80];
-	const char *ms_mode;	/* to add to the map options, or NULL */
-	unsigned char key[256];	/* in the kernel's form; secret */
-	size_t key_len;		/* 0: no authentication */
-};
-
-int xlrbd__access_find(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		       const struct xlrbd_spec *spec,
-		       struct xlrbd__access *access_out) XLRBD__CHECKED;
-void xlrbd__access_wipe(struct xlrbd__access *access);
-/* -ENOSPC if the image's pool takes no more writes. */
-int xlrbd__pool_check_full(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd__image *image) XLRBD__CHECKED;
-
-/* features.c: image features by name */
-
-bool xlrbd__image_has_exclusive_lock(const struct xlrbd__image *image);
-/* "journaling, migrating" */
-void xlrbd__feature_names(uint64_t features, char *out, size_t size);
-
-/* keyring.c: a cephx key out of a keyring file */
-
-/*
- * @paths is a comma separated list, the first file that exists counts.
- * Returns 0 with the base64 text in @out, -ENOENT if there is no such file or
- * no key of @entity in it, or what reading it gave; sets no sentence.
- */
-int xlrbd__keyring_read(const char *paths, const char *entity, char *out,
-			size_t size) XLRBD__CHECKED;
-
-/* mon.c: what the monitors answer, as JSON */
-
-/* The monitors' addresses of @type "v1" or "v2"; freed by caller, or NULL. */
-char *xlrbd__mon_addresses(const char *mon_dump, const char *type);
-bool xlrbd__mon_pool_is_full(const char *pool_details, int64_t pool_id);
-
-/* lock.c: who may hold an image */
-
-/* Our entry, as far as it has come. */
-struct xlrbd__lock {
-	char name[16];		/* of the cls_lock */
-	char client[32];
-	char pending[XLRBD__COOKIE_MAX];	/* "" when not registered */
-	char held[XLRBD__COOKIE_MAX];
-};
-
-/* The two names under which entries can be. */
-extern const char *const xlrbd__lock_names[2];
-
-bool xlrbd__lock_compatible(enum xlrbd_mode a, enum xlrbd_mode b);
-const char *xlrbd__lock_name(const struct xlrbd__image *image);
-/* Fills in @lock for a registration as @me, registering nothing yet. */
-void xlrbd__lock_prepare(struct xlrbd__lock *lock, struct xlrbd__ceph *ceph,
-			 const struct xlrbd__image *image,
-			 const struct xlrbd__cookie *me);
-/*
- * Registers, then checks.  After a failure the entry may be there: withdraw.
- */
-int xlrbd__lock_register(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			 const struct xlrbd__image *image,
-			 const struct xlrbd__cookie *me, const char *what,
-			 const struct xlrbd__deadline *deadline,
-			 struct xlrbd__lock *lock) XLRBD__CHECKED;
-/* The disk is mapped by @me->addr: what promotion will add. */
-void xlrbd__lock_prepare_held(struct xlrbd__lock *lock,
-			      const struct xlrbd__cookie *me);
-/* Pending becomes held. */
-int xlrbd__lock_promote(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			const struct xlrbd__image *image, const char *what,
-			struct xlrbd__lock *lock) XLRBD__CHECKED;
-/* Takes back what is registered; idempotent. */
-int xlrbd__lock_withdraw(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			 const struct xlrbd__image *image,
-			 struct xlrbd__lock *lock, const char *what);
+#include "cluster.h"
+#include "lock.h"
 
 /* krbd.c: the only file that touches /sys/bus/rbd */
 
 struct xlrbd__device {
 	int id;			/* of /dev/rbdID, -1 if not mapped */
 	unsigned int major, minor;
+	int64_t since;		/* when we found it, in ns; grows until reboot */
 	char client_addr[64];
 };
 
@@ -305,6 +143,8 @@ int xlrbd__krbd_find_lost(const struct xlrbd__image *image, const char *line,
 			  struct xlrbd__device *device_out) XLRBD__CHECKED;
 /* Does this kernel have a map whose client is @addr? */
 bool xlrbd__krbd_has_client(const char *addr);
+/* And one of @image? */
+bool xlrbd__krbd_has_map(const struct xlrbd__image *image, const char *addr);
 /*
  * Unmaps /dev/rbd<device->id> if it still is a map of @image by the client
  * that was recorded; a device that is gone or is another's is left alone.
@@ -344,6 +184,8 @@ struct xlrbd__vbd {
 	bool published;
 	char uuid[37];		/* of the domain; zeros for domain 0 */
 	char domain[256];	/* its name */
+	char vdev[32];		/* "xvda" */
+	unsigned int target;	/* whose stub domain it is; 0: nobody's */
 };
 
 /* Takes domid and devid out of a path; the rest is as after dispose. */
@@ -356,6 +198,9 @@ void xlrbd__store_close(struct xlrbd__store *store);
 /* Fills in the rest of a vbd whose path is parsed. */
 int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 			  struct xlrbd__vbd *vbd) XLRBD__CHECKED;
+/* Does this host still have the domain, or did its id go to another? */
+bool xlrbd__store_domain_exists(struct xlrbd__store *store,
+				unsigned int domid, const char *uuid);
 /* Does libxl still know the disk? */
 bool xlrbd__store_vbd_exists(struct xlrbd__store *store,
 			     const struct xlrbd__vbd *vbd);
@@ -398,8 +243,7 @@ int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 		    struct xlrbd__record *record_out) XLRBD__CHECKED;
 /*
  * The vbds that have a record, or had a helper that was killed, as an array of
- * *@n_out with only path, domid and devid filled in; freed by the caller.  The
- * same one may be there twice.
+ * *@n_out with only path, domid and devid filled in; freed by the caller.
  */
 int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
 		    size_t *n_out) XLRBD__CHECKED;
@@ -420,17 +264,60 @@ void xlrbd__run_unlock(int fd);
 
 /* attach.c, detach.c: the story of a disk; see attach.h */
 
-/* xlrbd_vbd_remove() within another call: keeps an earlier sentence. */
-int xlrbd__vbd_undo(struct xlrbd_ctx *ctx, const char *path) XLRBD__CHECKED;
+/*
+ * xlrbd_vbd_remove() for a vbd that libxl does not know; one that it does know
+ * is left alone, 0.  Returns more if there was something to undo.  Ends at
+ * @limit, if there is one, however long the record allows.
+ */
+int xlrbd__vbd_undo_lost(struct xlrbd_ctx *ctx, const char *path,
+			 const struct xlrbd__deadline *limit) XLRBD__CHECKED;
+
+/* name.c: images named after their domain */
+
+/*
+ * Both are freed by the caller, also after a failure; the second one is NULL
+ * if this is not the domain's first disk.
+ */
+int xlrbd__name_after_domain(struct xlrbd_ctx *ctx,
+			     const struct xlrbd__vbd *vbd, char **name_out,
+			     char **short_name_out) XLRBD__CHECKED;
+
+/* clone.c: disks that are made at the first attach */
+
+/*
+ * Makes the image of @spec out of its base, if it is not there or was left
+ * half made.  Of several at the same time one makes it, the others wait.
+ */
+int xlrbd__clone_make(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd_spec *spec, const char *what,
+		      const struct xlrbd__deadline *deadline) XLRBD__CHECKED;
+/* Half made, now or by one that was killed?  1, 0 or a failure. */
+int xlrbd__clone_is_being_made(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			       const struct xlrbd_spec *spec, const char *what)
+	XLRBD__CHECKED;
+/* To the size= of @spec, if that is more than it has. */
+int xlrbd__clone_grow(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd_spec *spec,
+		      const struct xlrbd__image *image, const char *what)
+	XLRBD__CHECKED;
+/*
+ * Deletes the image if this software made it as ephemeral and nobody holds it
+ * but @own (or nobody, if NULL).  1 if it did, 0 or a failure.
+ */
+int xlrbd__clone_drop(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd__image *image,
+		      const struct xlrbd__lock *own, const char *what)
+	XLRBD__CHECKED;
 
 /* gc.c: what this host has left behind */
 
 /*
- * Undoes the records of @image (all records if NULL) whose vbd is gone;
- * returns how many, or the first failure.
+ * Undoes the records of @image (all records if NULL) whose vbd is gone, until
+ * @limit if there is one; returns how many, or the first failure.
  */
 int xlrbd__gc_records(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
-		      const struct xlrbd__image *image) XLRBD__CHECKED;
+		      const struct xlrbd__image *image,
+		      const struct xlrbd__deadline *limit) XLRBD__CHECKED;
 /*
  * Breaks the entries that this host has left in the locks of @image, in this
  * life or an earlier one; returns how many, or a failure.

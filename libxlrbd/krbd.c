@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -130,6 +131,7 @@ static int read_number(const char *dir, const char *name, unsigned int *out)
 
 static int read_device(int id, struct xlrbd__device *device)
 {
+	struct timespec now;
 	char dir[64];
 	int r;
 
@@ -140,8 +142,11 @@ static int read_device(int id, struct xlrbd__device *device)
 	if (!r)
 		r = xlrbd__file_read(dir, "client_addr", device->client_addr,
 				     sizeof(device->client_addr));
-	if (!r)
+	if (!r) {
+		clock_gettime(CLOCK_BOOTTIME, &now);
+		device->since = now.tv_sec * 1000000000LL + now.tv_nsec;
 		device->id = id;
+	}
 	return r;
 }
 
@@ -181,6 +186,9 @@ static int fail_map(struct xlrbd_ctx *ctx, int r,
 		break;
 	case -EBUSY:
 		why = "the image's exclusive lock is held by something that is not a client of it; see `rbd lock ls`";
+		break;
+	case -ESHUTDOWN:
+		why = "the cluster has fenced this host's client, by a takeover of one of its disks; see TAKEOVER in block-rbd(8)";
 		break;
 	case -EROFS:
 		why = "another client has mapped it exclusively and does not give it up; see `rbd status`";
@@ -276,7 +284,8 @@ int xlrbd__krbd_find_lost(const struct xlrbd__image *image, const char *line,
 	return find_new(image, line, &others, device_out);
 }
 
-bool xlrbd__krbd_has_client(const char *addr)
+/* Of any image, if that is NULL. */
+static bool has_map(const struct xlrbd__image *image, const char *addr)
 {
 	struct dirent *entry;
 	bool found = false;
@@ -284,15 +293,28 @@ bool xlrbd__krbd_has_client(const char *addr)
 	DIR *dir;
 
 	dir = opendir(DEVICES);
-	while (dir && (entry = readdir(dir))) {
+	while (dir && !found && (entry = readdir(dir))) {
+		int id = atoi(entry->d_name);
+
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		device_dir(atoi(entry->d_name), path);
-		found = found || attribute_is(path, "client_addr", addr);
+		device_dir(id, path);
+		found = attribute_is(path, "client_addr", addr) &&
+			(!image || maps_image(id, image));
 	}
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+bool xlrbd__krbd_has_client(const char *addr)
+{
+	return has_map(NULL, addr);
+}
+
+bool xlrbd__krbd_has_map(const struct xlrbd__image *image, const char *addr)
+{
+	return has_map(image, addr);
 }
 
 static bool is_ours(const struct xlrbd__image *image,

@@ -5,13 +5,17 @@
  * Every function that can fail returns 0 or a negative errno value and keeps
  * one sentence about the failure in the context; see xlrbd_error().  The
  * library never prints, never exits, never changes signal handling and starts
- * no thread of its own (librados does).  A context must not be used by two
+ * no thread of its own but one that waits for monitors in a takeover (librados
+ * does).  A context must not be used by two
  * threads at once; different contexts are independent.
  */
 #ifndef LIBXLRBD_H
 #define LIBXLRBD_H
 
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -111,7 +115,7 @@ const char *xlrbd_mode_name(enum xlrbd_mode mode);
 struct xlrbd_spec {
 	char *pool;
 	char *ns;		/* RADOS namespace within the pool */
-	char *image;
+	char *image;		/* NULL: named after the domain */
 	char *snap;
 	char *id;		/* cephx id, without "client." */
 	char *conf;		/* path of the ceph.conf to use */
@@ -119,12 +123,16 @@ struct xlrbd_spec {
 	char *map_options;	/* for krbd, comma separated */
 	enum xlrbd_mode mode;
 	unsigned int timeout_s;	/* 0: XLRBD_TIMEOUT_DEFAULT */
+	bool takeover;		/* takeover=fence: see xlrbd_takeover() */
+	char *base;		/* clone=: "[POOL[/NAMESPACE]/]IMAGE@SNAPSHOT" */
+	uint64_t size;		/* of the clone in bytes at least; 0: its base's */
+	bool ephemeral;		/* the last detach deletes the clone */
 };
 
 /**
  * xlrbd_spec_parse() - take a disk target apart
  * @ctx: the context
- * @target: [POOL[/NAMESPACE]:]IMAGE[@SNAPSHOT][,OPTION[=VALUE]]..., or the
+ * @target: [POOL[/NAMESPACE]:][IMAGE[@SNAPSHOT]][,OPTION[=VALUE]]..., or the
  *	same with POOL[/NAMESPACE]/IMAGE
  * @spec_out: filled in; on failure it is as after xlrbd_spec_dispose()
  *
@@ -134,6 +142,20 @@ struct xlrbd_spec {
  */
 int xlrbd_spec_parse(struct xlrbd_ctx *ctx, const char *target,
 		     struct xlrbd_spec *spec_out);
+
+/**
+ * xlrbd_spec_set_defaults() - add what xlrbd.conf says to a target
+ * @ctx: the context
+ * @spec: as xlrbd_spec_parse() has left it; members that are set stay
+ *
+ * The pool's own section counts first, then what is said for all; see
+ * xlrbd.conf(5).  Without that file nothing is changed.  Strings that are added
+ * are freed by xlrbd_spec_dispose().
+ *
+ * Return: 0, -EINVAL if the file cannot be understood, or why it cannot be
+ * read.
+ */
+int xlrbd_spec_set_defaults(struct xlrbd_ctx *ctx, struct xlrbd_spec *spec);
 
 /** xlrbd_spec_dispose() - free what a spec owns and zero it; idempotent */
 void xlrbd_spec_dispose(struct xlrbd_spec *spec);
@@ -196,6 +218,56 @@ int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path);
  * having done what could be done.
  */
 int xlrbd_gc(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool);
+
+/* Who holds an image; strings are owned by who passes it on. */
+struct xlrbd_holder {
+	const char *image;	/* "pool/namespace/image" */
+	enum xlrbd_mode mode;
+	const char *domain;	/* its name */
+	const char *uuid;
+	const char *host;
+	const char *address;	/* of the host's krbd client: "ip:0/nonce" */
+	int64_t since;		/* seconds since 1970, by the host's clock */
+};
+
+/*
+ * Asked before anything is fenced, with all disks that will be cut off: those
+ * of the pools that this cephx user may read.  The deadline goes on meanwhile,
+ * so this is not the moment to ask a human: rather say false, ask, and call
+ * xlrbd_takeover() again.
+ */
+typedef bool xlrbd_confirm_fn(void *data, const struct xlrbd_holder *cut_off,
+			      size_t n);
+
+/**
+ * xlrbd_takeover() - take an image from a host that is dead
+ * @ctx: the context
+ * @spec: the image and how to connect; mode says for what it is wanted
+ *	(XLRBD_MODE_UNSET: for writing)
+ * @confirm: asked before the fence; NULL is for yes
+ * @data: passed to @confirm
+ *
+ * For each holder that stands in the way, and shows no sign of life: blocklists
+ * the client of its host's kernel for five years, so that nothing it has queued
+ * can reach the image any more, and replaces its lock entry by a tombstone,
+ * which keeps its old copy from arriving by migration until xlrbd_gc() on that
+ * host has found it dead.  All disks that share that client are cut off with
+ * it.  An image that nobody holds is a success.  xlrbd_vbd_add() does the same
+ * for a target with takeover=fence.
+ *
+ * The cephx user needs no more than mon 'profile rbd' osd 'profile rbd'.
+ * Blocks for spec->timeout_s seconds at most.
+ *
+ * Return: 0, or among others
+ *	-EBUSY	a holder is alive: it, or another map of its client, has a
+ *		watch, which ends 30 s after a client's death (ceph:
+ *		osd_client_watch_timeout)
+ *	-EEXIST	its client is fenced already, but not for long enough: krbd
+ *		does so for an hour when it breaks a lock
+ *	-ECANCELED @confirm said no
+ */
+int xlrbd_takeover(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
+		   xlrbd_confirm_fn *confirm, void *data);
 
 /**
  * xlrbd_vbd_report() - tell libxl why an add failed

@@ -6,33 +6,46 @@ libxlrbd_pure_sources = \
 	libxlrbd/libxlrbd.h \
 	libxlrbd/internal.h \
 	libxlrbd/attach.h \
+	libxlrbd/cluster.h \
+	libxlrbd/lock.h \
 	libxlrbd/attach.c \
+	libxlrbd/clone.c \
+	libxlrbd/conf.c \
 	libxlrbd/cookie.c \
 	libxlrbd/deadline.c \
 	libxlrbd/detach.c \
+	libxlrbd/entries.c \
 	libxlrbd/error.c \
 	libxlrbd/escape.c \
 	libxlrbd/features.c \
 	libxlrbd/gc.c \
+	libxlrbd/inspect.c \
 	libxlrbd/keyring.c \
 	libxlrbd/lock.c \
 	libxlrbd/mon.c \
-	libxlrbd/spec.c
+	libxlrbd/name.c \
+	libxlrbd/options.c \
+	libxlrbd/rules.c \
+	libxlrbd/spec.c \
+	libxlrbd/takeover.c
 
 libxlrbd_world_sources = \
 	libxlrbd/access.c \
 	libxlrbd/blkback.c \
 	libxlrbd/ceph.h \
 	libxlrbd/ceph.c \
+	libxlrbd/ceph-clone.c \
+	libxlrbd/ceph-fence.c \
 	libxlrbd/ceph-image.c \
 	libxlrbd/ceph-lock.c \
+	libxlrbd/ceph-pool.c \
 	libxlrbd/file.c \
 	libxlrbd/host.c \
 	libxlrbd/krbd.c \
 	libxlrbd/run.c \
 	libxlrbd/store.c
 
-libxlrbd_libs = -lrbd -lrados -lkeyutils -linih -lresolv \
+libxlrbd_libs = -lrbd -lrados -lkeyutils -linih -lresolv -lpthread \
 	$(XENSTORE_LIBS) $(JANSSON_LIBS)
 
 lib_LTLIBRARIES = libxlrbd/libxlrbd.la

@@ -22,11 +22,6 @@
 
 #include "internal.h"
 
-/*
- * All entries carry one tag, so that cls_lock lets them share (ceph:
- * cls_lock.cc refuses another tag with EBUSY).
- */
-#define TAG		"xlrbd"
 /* What rbd(8) shows; krbd keeps its own lock there on exclusive-lock images. */
 #define LOCK_RBD	"rbd_lock"
 #define LOCK_OWN	"xlrbd"
@@ -38,63 +33,12 @@
  * disk; the age only saves a slow one from having to give up.
  */
 #define PENDING_LIFE_S	60
-#define INCOMING	"--incoming"
 
 const char *const xlrbd__lock_names[2] = { LOCK_RBD, LOCK_OWN };
 
 const char *xlrbd__lock_name(const struct xlrbd__image *image)
 {
 	return xlrbd__image_has_exclusive_lock(image) ? LOCK_OWN : LOCK_RBD;
-}
-
-bool xlrbd__lock_compatible(enum xlrbd_mode a, enum xlrbd_mode b)
-{
-	if (a == XLRBD_MODE_R_SHARED || b == XLRBD_MODE_R_SHARED)
-		return true;
-	if (a == XLRBD_MODE_R && b == XLRBD_MODE_R)
-		return true;
-	return a == XLRBD_MODE_W_SHARED && b == XLRBD_MODE_W_SHARED;
-}
-
-static bool same_host(const struct xlrbd__host *a, const struct xlrbd__host *b)
-{
-	return !strcmp(a->name, b->name) &&
-	       !strcmp(a->machine_id, b->machine_id) &&
-	       !strcmp(a->boot_id, b->boot_id);
-}
-
-static bool same_vbd(const struct xlrbd__cookie *a,
-		     const struct xlrbd__cookie *b)
-{
-	return same_host(&a->host, &b->host) && a->domid == b->domid &&
-	       a->devid == b->devid && !strcmp(a->uuid, b->uuid);
-}
-
-/*
- * xl adds the disks of a migrated domain on the destination while the source
- * is suspended but still has them, under this name (xen: xl_vmcontrol.c).
- */
-static bool is_incoming(const struct xlrbd__cookie *cookie)
-{
-	size_t length = strlen(cookie->domain);
-	size_t suffix = sizeof(INCOMING) - 1;
-
-	return length > suffix &&
-	       !strcmp(cookie->domain + length - suffix, INCOMING);
-}
-
-static bool conflicts(const struct xlrbd__cookie *me,
-		      const struct xlrbd__cookie *other)
-{
-	/* A snapshot stays still whatever is written to its image. */
-	if (me->snap[0] || other->snap[0])
-		return false;
-	if (xlrbd__lock_compatible(me->mode, other->mode))
-		return false;
-	if (same_vbd(me, other))
-		return false;
-	return !(is_incoming(me) && strcmp(me->uuid, XLRBD__NO_UUID) != 0 &&
-		 !strcmp(me->uuid, other->uuid));
 }
 
 static const char *doing(enum xlrbd_mode mode)
@@ -114,24 +58,37 @@ static const char *doing(enum xlrbd_mode mode)
 	return "use";
 }
 
+int xlrbd__lock_refuse(struct xlrbd_ctx *ctx, const char *what,
+		       const struct xlrbd__cookie *other, const char *next)
+{
+	char domain[sizeof(other->domain)];
+	char since[XLRBD__TIME_MAX];
+
+	/* By its name from before it arrived, which it has again since. */
+	snprintf(domain, sizeof(domain), "%.*s",
+		 (int)xlrbd__own_name_length(other->domain), other->domain);
+	xlrbd__time_text(other->time, since);
+	if (other->state == XLRBD__FENCED)
+		return xlrbd__fail(ctx, -EBUSY,
+				   "%s: taken over from domain %s (%s) on host %s at %s; what migrates now may be that old copy: run `block-rbd gc` on host %s first, see TAKEOVER in block-rbd(8)",
+				   what, domain, other->uuid,
+				   other->host.name, since, other->host.name);
+	if (other->state == XLRBD__PENDING)
+		return xlrbd__fail(ctx, -EBUSY,
+				   "%s: being attached for %s by domain %s (%s) on host %s at this moment; one of you may have it: try again if the other fails",
+				   what, doing(other->mode), domain,
+				   other->uuid, other->host.name);
+	return xlrbd__fail(ctx, -EBUSY,
+			   "%s: held for %s by domain %s (%s) on host %s since %s; %s",
+			   what, doing(other->mode), domain,
+			   other->uuid, other->host.name, since, next);
+}
+
 static int refuse(struct xlrbd_ctx *ctx, const char *what,
 		  const struct xlrbd__cookie *other)
 {
-	time_t when = (time_t)other->time;
-	char since[32] = "?";
-	struct tm tm;
-
-	if (localtime_r(&when, &tm))
-		strftime(since, sizeof(since), "%Y-%m-%d %H:%M", &tm);
-	if (!other->held)
-		return xlrbd__fail(ctx, -EBUSY,
-				   "%s: being attached for %s by domain %s (%s) on host %s at this moment; one of you may have it: try again if the other fails",
-				   what, doing(other->mode), other->domain,
-				   other->uuid, other->host.name);
-	return xlrbd__fail(ctx, -EBUSY,
-			   "%s: held for %s by domain %s (%s) on host %s since %s; shut that domain down first, or see MODES in block-rbd(8) for sharing",
-			   what, doing(other->mode), other->domain,
-			   other->uuid, other->host.name, since);
+	return xlrbd__lock_refuse(ctx, what, other,
+				  "shut that domain down first, or see MODES and TAKEOVER in block-rbd(8)");
 }
 
 static int refuse_foreign(struct xlrbd_ctx *ctx, const char *what,
@@ -145,7 +102,8 @@ static int refuse_foreign(struct xlrbd_ctx *ctx, const char *what,
 			   lockers->v[0].client, lockers->v[0].addr);
 }
 
-enum verdict { GRANTED, WAIT, LOOK_AGAIN };
+/* The worst counts, so whoever is pending decides before the held ones go. */
+enum verdict { GRANTED, HELD, WAIT, LOOK_AGAIN };
 
 /* All that one round of looking needs. */
 struct round {
@@ -155,6 +113,7 @@ struct round {
 	const struct xlrbd__cookie *me;
 	const struct xlrbd__lock *lock;
 	const char *what;
+	bool past_held;			/* else a held one refuses at once */
 	struct xlrbd__cookie waits_for;	/* valid with WAIT */
 };
 
@@ -188,10 +147,13 @@ static int judge(struct round *round, const char *name,
 		return GRANTED;
 	if (!xlrbd__cookie_parse(locker->cookie, &other))
 		return refuse_foreign(round->ctx, round->what, name, lockers);
-	if (!conflicts(round->me, &other))
-		return GRANTED;
-	if (other.held)
+	if (xlrbd__lock_bars(&other, round->me))
 		return refuse(round->ctx, round->what, &other);
+	if (!xlrbd__lock_conflicts(round->me, &other))
+		return GRANTED;
+	if (other.state == XLRBD__HELD)
+		return round->past_held ? HELD :
+		       refuse(round->ctx, round->what, &other);
 	if (other.time + PENDING_LIFE_S < round->me->time)
 		return break_stale(round, name, locker, &other);
 	order = strcmp(round->lock->pending, locker->cookie);
@@ -218,7 +180,7 @@ static int look_at(struct round *round, const char *name)
 					round->what);
 	if (!lockers.n || !strcmp(lockers.tag, TAG_MANAGED))
 		r = GRANTED;
-	else if (lockers.exclusive || strcmp(lockers.tag, TAG) != 0)
+	else if (lockers.exclusive || strcmp(lockers.tag, XLRBD__LOCK_TAG) != 0)
 		r = refuse_foreign(round->ctx, round->what, name, &lockers);
 	for (i = 0; r >= 0 && i < lockers.n; i++) {
 		if (!strcmp(lockers.tag, TAG_MANAGED))
@@ -246,15 +208,15 @@ static int look(struct round *round)
 	return own < 0 || own > rbd ? own : rbd;
 }
 
-static int wait_until_granted(struct round *round,
-			      const struct xlrbd__deadline *deadline)
+static int wait_for_verdict(struct round *round,
+			    const struct xlrbd__deadline *deadline)
 {
 	unsigned int pause_ms = 10;
 	int verdict;
 
 	for (;;) {
 		verdict = look(round);
-		if (verdict <= GRANTED)
+		if (verdict <= HELD)
 			return verdict;
 		if (verdict == LOOK_AGAIN)
 			continue;
@@ -280,7 +242,8 @@ static int add_entry(struct xlrbd__ceph *ceph,
 		     const struct xlrbd__image *image,
 		     const struct xlrbd__lock *lock, char *cookie)
 {
-	int r = xlrbd__ceph_lock_shared(ceph, image, lock->name, TAG, cookie);
+	int r = xlrbd__ceph_lock_shared(ceph, image, lock->name, XLRBD__LOCK_TAG,
+					cookie);
 
 	/* No answer may mean that only the answer got lost. */
 	if (r < 0 && r != -ETIMEDOUT)
@@ -310,8 +273,22 @@ int xlrbd__lock_register(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	else if (rc < 0)
 		rc = xlrbd__ceph_fail(ctx, ceph, rc, "lock", what);
 	else
-		rc = wait_until_granted(&round, deadline);
+		rc = wait_for_verdict(&round, deadline);
 	return rc;
+}
+
+int xlrbd__lock_settle(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		       const struct xlrbd__image *image,
+		       const struct xlrbd__cookie *me, const char *what,
+		       const struct xlrbd__deadline *deadline,
+		       const struct xlrbd__lock *lock)
+{
+	struct round round = {
+		.ctx = ctx, .ceph = ceph, .image = image, .me = me,
+		.lock = lock, .what = what, .past_held = true,
+	};
+
+	return wait_for_verdict(&round, deadline);
 }
 
 static int still_registered(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "internal.h"
 
@@ -74,4 +76,43 @@ bool xlrbd__mon_pool_is_full(const char *pool_details, int64_t pool_id)
 	}
 	json_decref(root);
 	return full;
+}
+
+/* "2026-11-21T10:22:33.123456+0100", or "...Z" */
+static int64_t parse_time(const char *text)
+{
+	int hours = 0, minutes = 0;
+	struct tm tm;
+	char *end;
+	int64_t t;
+
+	memset(&tm, 0, sizeof(tm));
+	end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (!end)
+		return 0;
+	t = timegm(&tm);
+	end += strcspn(end, "+-Z");
+	if (sscanf(end, "%*1[+-]%2d%2d", &hours, &minutes) == 2)
+		t -= (*end == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+	return t;
+}
+
+int64_t xlrbd__mon_blocklisted_until(const char *blocklist, const char *addr)
+{
+	/* Two arrays, one after the other: the second is of address ranges. */
+	json_t *root = json_loads(blocklist, JSON_DISABLE_EOF_CHECK, NULL);
+	int64_t until = 0;
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach(root, i, entry) {
+		json_t *listed = json_object_get(entry, "addr");
+		json_t *time = json_object_get(entry, "until");
+
+		if (json_is_string(listed) && json_is_string(time) &&
+		    !strcmp(json_string_value(listed), addr))
+			until = parse_time(json_string_value(time));
+	}
+	json_decref(root);
+	return until;
 }

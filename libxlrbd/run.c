@@ -45,10 +45,11 @@ static int make_run_dir(struct xlrbd_ctx *ctx)
 
 static json_t *spec_to_json(const struct xlrbd_spec *spec)
 {
-	return json_pack("{s:s* s:s* s:s* s:i}",
+	return json_pack("{s:s* s:s* s:s* s:i s:b}",
 			 "id", spec->id, "conf", spec->conf,
 			 "cluster", spec->cluster,
-			 "timeout", (int)spec->timeout_s);
+			 "timeout", (int)spec->timeout_s,
+			 "ephemeral", spec->ephemeral);
 }
 
 static json_t *record_to_json(const struct xlrbd__record *record)
@@ -57,7 +58,7 @@ static json_t *record_to_json(const struct xlrbd__record *record)
 	const struct xlrbd__device *device = &record->device;
 	const struct xlrbd__lock *lock = &record->lock;
 
-	return json_pack("{s:{s:s s:I s:s s:s s:s s:s s:s} s:{s:i s:i s:i s:s} s:{s:s s:s s:s s:s} s:o s:s*}",
+	return json_pack("{s:{s:s s:I s:s s:s s:s s:s s:s} s:{s:i s:i s:i s:I s:s} s:{s:s s:s s:s s:s} s:o s:s*}",
 			 "image",
 			 "fsid", image->fsid,
 			 "pool_id", (json_int_t)image->pool_id,
@@ -67,6 +68,7 @@ static json_t *record_to_json(const struct xlrbd__record *record)
 			 "device",
 			 "id", device->id, "major", (int)device->major,
 			 "minor", (int)device->minor,
+			 "since", (json_int_t)device->since,
 			 "client_addr", device->client_addr,
 			 "lock",
 			 "name", lock->name, "client", lock->client,
@@ -142,7 +144,8 @@ static bool device_from_json(json_t *json, struct xlrbd__device *device)
 	int64_t id, major, minor;
 
 	if (!get_int(json, "id", &id) || !get_int(json, "major", &major) ||
-	    !get_int(json, "minor", &minor))
+	    !get_int(json, "minor", &minor) ||
+	    !get_int(json, "since", &device->since))
 		return false;
 	device->id = (int)id;
 	device->major = (unsigned int)major;
@@ -183,6 +186,7 @@ static bool spec_from_json(json_t *json, struct xlrbd_spec *spec)
 	if (!get_int(json, "timeout", &timeout))
 		return false;
 	spec->timeout_s = (unsigned int)timeout;
+	spec->ephemeral = json_is_true(json_object_get(json, "ephemeral"));
 	return true;
 }
 
@@ -247,6 +251,17 @@ static bool parse_name(const char *name, struct xlrbd__vbd *vbd)
 	       (!name[length] || name[length] == '.');
 }
 
+static bool is_listed(const struct xlrbd__vbd *vbds, size_t n,
+		      const struct xlrbd__vbd *vbd)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (!strcmp(vbds[i].path, vbd->path))
+			return true;
+	return false;
+}
+
 int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
 		    size_t *n_out)
 {
@@ -262,7 +277,9 @@ int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
 		return errno == ENOENT ? 0 :
 		       fail_file(ctx, -errno, "read", XLRBD_RUN_DIR);
 	while ((entry = readdir(dir))) {
-		if (!parse_name(entry->d_name, &vbd))
+		/* A vbd has up to three files. */
+		if (!parse_name(entry->d_name, &vbd) ||
+		    is_listed(vbds, n, &vbd))
 			continue;
 		more = realloc(vbds, (n + 1) * sizeof(*vbds));
 		if (!more)

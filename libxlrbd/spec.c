@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The target grammar: [POOL[/NAMESPACE]:]IMAGE[@SNAPSHOT][,OPTION[=VALUE]]...
+ * The target grammar: [POOL[/NAMESPACE]:][IMAGE[@SNAPSHOT]][,OPTION[=VALUE]]...
  *
  * The first comma ends the name; %XX stands for any byte that the grammar
  * uses.  Pure: nothing here looks at a cluster, a file or the environment.
@@ -68,7 +68,7 @@ static int bad(struct xlrbd_ctx *ctx, const char *text, const char *why)
  * (linux: rbd_add_parse_args()), so blanks and control characters cannot be
  * passed on; '/' and '@' are refused by librbd in image names.
  */
-static bool name_is_usable(const char *name)
+bool xlrbd__name_is_usable(const char *name)
 {
 	const unsigned char *p;
 
@@ -98,7 +98,7 @@ static int take_name(struct xlrbd_ctx *ctx, const char *kind, const char *text,
 	else if (strlen(name) > NAME_LENGTH_MAX)
 		snprintf(why, sizeof(why), "%s name longer than %d bytes",
 			 kind, NAME_LENGTH_MAX);
-	else if (!name_is_usable(name))
+	else if (!xlrbd__name_is_usable(name))
 		snprintf(why, sizeof(why),
 			 "blank, control character, '/' or '@' in the %s name",
 			 kind);
@@ -146,194 +146,15 @@ static int parse_name(struct xlrbd_ctx *ctx, char *text,
 			return rc;
 		image = end + 1;
 	}
+	/* None: named after the domain, see name.c. */
+	if (!*image)
+		return 0;
 	at = strchr(image, '@');
 	rc = take_name(ctx, "image", image,
 		       at ? (size_t)(at - image) : strlen(image), &spec->image);
 	if (rc < 0 || !at)
 		return rc;
 	return take_name(ctx, "snapshot", at + 1, strlen(at + 1), &spec->snap);
-}
-
-/* Letters, digits and @extra only, and not empty. */
-static bool is_word(const char *value, const char *extra)
-{
-	const char *p;
-
-	for (p = value; *p; p++)
-		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-		      (*p >= '0' && *p <= '9') || strchr(extra, *p)))
-			return false;
-	return p != value;
-}
-
-static int set_once(struct xlrbd_ctx *ctx, const char *text, char **member,
-		    const char *value)
-{
-	if (*member)
-		return bad(ctx, text, "option given twice");
-	*member = strdup(value);
-	return *member ? 0 : xlrbd__fail_nomem(ctx);
-}
-
-static int take_id(struct xlrbd_ctx *ctx, const char *text, const char *value,
-		   struct xlrbd_spec *spec)
-{
-	if (!strncmp(value, "client.", 7))
-		return bad(ctx, text, "id= goes without \"client.\"");
-	if (!is_word(value, "._-"))
-		return bad(ctx, text, "id= takes a cephx id, such as id=xen");
-	return set_once(ctx, text, &spec->id, value);
-}
-
-static int take_conf(struct xlrbd_ctx *ctx, const char *text,
-		     const char *value, struct xlrbd_spec *spec)
-{
-	if (value[0] != '/')
-		return bad(ctx, text, "conf= takes an absolute path");
-	return set_once(ctx, text, &spec->conf, value);
-}
-
-static int take_cluster(struct xlrbd_ctx *ctx, const char *text,
-			const char *value, struct xlrbd_spec *spec)
-{
-	if (!is_word(value, "_-"))
-		return bad(ctx, text, "cluster= takes a name, such as ceph");
-	return set_once(ctx, text, &spec->cluster, value);
-}
-
-static int take_mode(struct xlrbd_ctx *ctx, const char *text,
-		     const char *value, struct xlrbd_spec *spec)
-{
-	enum xlrbd_mode mode;
-
-	if (spec->mode)
-		return bad(ctx, text, "option given twice");
-	for (mode = XLRBD_MODE_R; mode <= XLRBD_MODE_W_SHARED; mode++)
-		if (!strcmp(value, xlrbd_mode_name(mode)))
-			spec->mode = mode;
-	return spec->mode ? 0 :
-	       bad(ctx, text, "mode= takes one of r, w, r!, w!");
-}
-
-static int take_timeout(struct xlrbd_ctx *ctx, const char *text,
-			const char *value, struct xlrbd_spec *spec)
-{
-	char why[64];
-	unsigned long seconds;
-
-	if (spec->timeout_s)
-		return bad(ctx, text, "option given twice");
-	seconds = strlen(value) <= 3 && !value[strspn(value, "0123456789")] ?
-		  strtoul(value, NULL, 10) : 0;
-	if (seconds < XLRBD_TIMEOUT_MIN || seconds > XLRBD_TIMEOUT_MAX) {
-		snprintf(why, sizeof(why), "timeout= takes %d to %d seconds",
-			 XLRBD_TIMEOUT_MIN, XLRBD_TIMEOUT_MAX);
-		return bad(ctx, text, why);
-	}
-	spec->timeout_s = seconds;
-	return 0;
-}
-
-/*
- * The krbd options that an administrator may want per disk (linux:
- * Documentation of rbd(8), "KERNEL RBD (KRBD) OPTIONS").  Not here: what would
- * break this software's own promises (exclusive: a migration's destination
- * could not map; lock_timeout, osd_request_timeout: lost writes; ro, rw, name
- * and secret: ours to say).
- */
-static const struct {
-	const char *name;
-	bool takes_value;
-} map_options[] = {
-	{ "queue_depth", true },
-	{ "alloc_size", true },
-	{ "read_from_replica", true },
-	{ "crush_location", true },
-	{ "compression_hint", true },
-	{ "ms_mode", true },
-	{ "rxbounce", false },
-	{ "notrim", false },
-	{ "noshare", false },
-	{ "lock_on_read", false },
-	{ "abort_on_full", false },
-	{ "tcp_nodelay", false },
-	{ "notcp_nodelay", false },
-};
-
-static bool map_option_is_allowed(const char *option)
-{
-	size_t length = strcspn(option, "=");
-	size_t i;
-
-	for (i = 0; i < XLRBD__ARRAY_SIZE(map_options); i++)
-		if (strlen(map_options[i].name) == length &&
-		    !strncmp(option, map_options[i].name, length))
-			return map_options[i].takes_value ?
-			       is_word(option + length, "=._-:|/") &&
-			       option[length + 1] : !option[length];
-	return false;
-}
-
-static int take_map(struct xlrbd_ctx *ctx, const char *text, const char *value,
-		    struct xlrbd_spec *spec)
-{
-	char *joined;
-	int r;
-
-	if (!map_option_is_allowed(value))
-		return bad(ctx, text,
-			   "not a map option that may be set; see block-rbd(8)");
-	if (!spec->map_options)
-		return set_once(ctx, text, &spec->map_options, value);
-	r = asprintf(&joined, "%s,%s", spec->map_options, value);
-	if (r < 0)
-		return xlrbd__fail_nomem(ctx);
-	free(spec->map_options);
-	spec->map_options = joined;
-	return 0;
-}
-
-static const struct {
-	const char *name;
-	int (*take)(struct xlrbd_ctx *ctx, const char *text, const char *value,
-		    struct xlrbd_spec *spec);
-} options[] = {
-	{ "id", take_id },
-	{ "conf", take_conf },
-	{ "cluster", take_cluster },
-	{ "mode", take_mode },
-	{ "map", take_map },
-	{ "timeout", take_timeout },
-};
-
-static int parse_option(struct xlrbd_ctx *ctx, const char *text,
-			struct xlrbd_spec *spec)
-{
-	size_t length = strcspn(text, "=");
-	char *value = NULL;
-	size_t i;
-	int rc;
-
-	for (i = 0; i < XLRBD__ARRAY_SIZE(options); i++)
-		if (strlen(options[i].name) == length &&
-		    !strncmp(text, options[i].name, length))
-			break;
-	if (i == XLRBD__ARRAY_SIZE(options))
-		return bad(ctx, text, "unknown option; see block-rbd(8)");
-	if (!text[length] || !text[length + 1])
-		return bad(ctx, text, "option without its value");
-	value = strdup(text + length + 1);
-	if (!value)
-		return xlrbd__fail_nomem(ctx);
-	if (!xlrbd__unescape(value))
-		rc = bad(ctx, text, "bad %XX");
-	else if (!name_is_usable(value) && options[i].take != take_conf &&
-		 options[i].take != take_map)
-		rc = bad(ctx, text, "blank, control character, '/' or '@'");
-	else
-		rc = options[i].take(ctx, text, value, spec);
-	free(value);
-	return rc;
 }
 
 /* What can be told from the target alone. */
@@ -345,6 +166,12 @@ static int check_together(struct xlrbd_ctx *ctx, const char *target,
 	if (spec->conf && spec->cluster)
 		return bad(ctx, target,
 			   "conf= and cluster= both name the configuration");
+	if (spec->base && spec->snap)
+		return bad(ctx, target, "clone= makes an image, not a snapshot");
+	if (!spec->base && spec->size)
+		return bad(ctx, target, "size= goes with clone= only");
+	if (!spec->base && spec->ephemeral)
+		return bad(ctx, target, "ephemeral goes with clone= only");
 	return 0;
 }
 
@@ -365,10 +192,8 @@ int xlrbd_spec_parse(struct xlrbd_ctx *ctx, const char *target,
 		return xlrbd__fail_nomem(ctx);
 	text = strsep(&rest, ",");
 	rc = parse_name(ctx, text, spec_out);
-	while (!rc && rest) {
-		text = strsep(&rest, ",");
-		rc = parse_option(ctx, text, spec_out);
-	}
+	while (!rc && rest)
+		rc = xlrbd__option_take(ctx, strsep(&rest, ","), spec_out);
 	if (!rc)
 		rc = check_together(ctx, target, spec_out);
 	free(copy);
@@ -387,6 +212,7 @@ void xlrbd_spec_dispose(struct xlrbd_spec *spec)
 	free(spec->conf);
 	free(spec->cluster);
 	free(spec->map_options);
+	free(spec->base);
 	memset(spec, 0, sizeof(*spec));
 }
 
@@ -395,9 +221,9 @@ char *xlrbd__spec_name(const struct xlrbd_spec *spec)
 	char *name;
 	int r;
 
-	r = asprintf(&name, "%s%s%s%s%s%s%s", spec->pool ? spec->pool : "",
-		     spec->ns ? "/" : "", spec->ns ? spec->ns : "",
-		     spec->pool ? "/" : "", spec->image,
+	r = asprintf(&name, "%s%s%s/%s%s%s",
+		     spec->pool ? spec->pool : XLRBD__DEFAULT_POOL,
+		     spec->ns ? "/" : "", spec->ns ? spec->ns : "", spec->image,
 		     spec->snap ? "@" : "", spec->snap ? spec->snap : "");
 	return r < 0 ? NULL : name;
 }

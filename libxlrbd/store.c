@@ -135,6 +135,11 @@ static void read_domain(struct xlrbd__store *store, struct xlrbd__vbd *vbd)
 			 vbd->domid ? "dom" : "Domain-", vbd->domid);
 	free(name);
 	free(vm);
+	/* xen: libxl.c, libxl_is_stubdom(); only the toolstack can write it. */
+	name = read_node(store, XBT_NULL, "/local/domain/%u/target",
+			 vbd->domid);
+	vbd->target = name ? strtoul(name, NULL, 10) : 0;
+	free(name);
 }
 
 int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
@@ -154,6 +159,9 @@ int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	/* As blkback decides it (linux: xen-blkback/xenbus.c). */
 	vbd->writable = strchr(text, 'w') != NULL;
 	free(text);
+	text = read_node(store, XBT_NULL, "%s/dev", vbd->path);
+	snprintf(vbd->vdev, sizeof(vbd->vdev), "%s", text ? text : "");
+	free(text);
 	read_domain(store, vbd);
 	return 0;
 }
@@ -166,6 +174,16 @@ static bool exists(struct xlrbd__store *store, xs_transaction_t t,
 
 	free(frontend);
 	return found;
+}
+
+bool xlrbd__store_domain_exists(struct xlrbd__store *store,
+				unsigned int domid, const char *uuid)
+{
+	char path[48], vm[64];
+
+	snprintf(path, sizeof(path), "/local/domain/%u", domid);
+	snprintf(vm, sizeof(vm), "/vm/%s", uuid);
+	return node_is(store, XBT_NULL, path, "vm", vm);
 }
 
 bool xlrbd__store_vbd_exists(struct xlrbd__store *store,

@@ -16,8 +16,10 @@ xen-scripts/block-rbd-gc.service: xen-scripts/block-rbd-gc.service.in Makefile
 		$(srcdir)/xen-scripts/block-rbd-gc.service.in >$@
 
 systemdunit_DATA = xen-scripts/block-rbd-gc.service
+dist_systemdunit_DATA = xen-scripts/block-rbd-gc.timer
 CLEANFILES += $(systemdunit_DATA)
 EXTRA_DIST += xen-scripts/block-rbd-gc.service.in
 
+dist_man_MANS += xen-scripts/xlrbd.conf.5
 dist_modulesload_DATA = xen-scripts/xlrbd.conf
 dist_doc_DATA = xen-scripts/pv.cfg

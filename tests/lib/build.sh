@@ -17,6 +17,7 @@ compile() {
 
 compile -shared -fPIC -o "$out/xenstubs.so" "$here/xenstubs.c"
 compile -shared -fPIC -o "$out/keystub.so" "$here/keystub.c"
+compile -shared -fPIC -o "$out/killstub.so" "$here/killstub.c"
 # shellcheck disable=SC2046 # one word per flag
 compile -o "$out/standin-krbd" "$here"/standin-*.c \
 	$(pkg-config --cflags --libs fuse3) -lrbd -lrados -lpthread

@@ -43,6 +43,7 @@ static const struct {
 	{ "read-record", "" },
 	{ "connect", "" },
 	{ "open-image", "" },
+	{ "note?", "" },
 	{ "krbd-check", "" },
 	{ "check-full", "" },
 	{ "host", "" },
@@ -194,7 +195,7 @@ START_TEST(add_after_a_killed_one)
 	ck_assert_int_eq(xlrbd_vbd_add(ctx, PATH), 0);
 	/* blkback waits for us, so add must not wait for blkback. */
 	ck_assert_ptr_nonnull(strstr(fake.journal,
-				     "read-record lock-image unmap connect open-pool break-held break-pending forget connect open-image"));
+				     "read-record lock-image list-records unmap connect open-pool break-held break-pending forget connect open-image"));
 	ck_assert_ptr_null(strstr(fake.journal, "blkback-gone"));
 	ck_assert_uint_eq(fake.n_lockers, 1);
 	expect_nothing_open();
@@ -243,7 +244,7 @@ END_TEST
 
 static const char *const remove_steps[] = {
 	"parse-path", "store-open", "lock-vbd", "read-record", "blkback-gone",
-	"lock-image", "unmap", "connect", "open-pool", "break-held",
+	"lock-image", "list-records", "unmap", "connect", "open-pool", "break-held",
 	"break-pending", "forget",
 };
 

@@ -12,7 +12,7 @@
 #define MACHINE	"0123456789abcdef0123456789abcdef"
 
 static const struct xlrbd__cookie example = {
-	.held = true,
+	.state = XLRBD__HELD,
 	.mode = XLRBD_MODE_W_SHARED,
 	.host = { "xen2", MACHINE, BOOT_ID },
 	.domid = 12, .devid = 51712,
@@ -45,6 +45,20 @@ START_TEST(parses)
 	ck_assert_int_eq(cookie.mode, XLRBD_MODE_W_SHARED);
 	xlrbd__cookie_format(&cookie, text);
 	ck_assert_str_eq(text, EXAMPLE);
+}
+END_TEST
+
+START_TEST(stub_domain)
+{
+	struct xlrbd__cookie cookie = example, again;
+	char text[XLRBD__COOKIE_MAX];
+
+	cookie.target = 5;
+	xlrbd__cookie_format(&cookie, text);
+	ck_assert_ptr_nonnull(strstr(text, ",12/5,51712,"));
+	ck_assert(xlrbd__cookie_parse(text, &again));
+	ck_assert_uint_eq(again.domid, 12);
+	ck_assert_uint_eq(again.target, 5);
 }
 END_TEST
 
@@ -112,6 +126,7 @@ Suite *cookie_suite(void)
 
 	tcase_add_test(tcase, formats);
 	tcase_add_test(tcase, parses);
+	tcase_add_test(tcase, stub_domain);
 	tcase_add_test(tcase, longest);
 	tcase_add_loop_test(tcase, stranger, 0, XLRBD__ARRAY_SIZE(strangers));
 	tcase_add_test(tcase, too_long);

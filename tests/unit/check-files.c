@@ -32,6 +32,44 @@ static void delete_file(void)
 	memcpy(strrchr(path, '-') + 1, "XXXXXX", 6);
 }
 
+#define LISTED "[{\"addr\":\"10.0.0.1:0/7\",\"until\":\"2031-11-20T09:35:09.493430%s\"}][]listed 1 entries"
+
+static const struct {
+	const char *zone, *addr;
+	int64_t until;
+} fences[] = {
+	{ "+0000", "10.0.0.1:0/7", 1952933709 },
+	{ "Z", "10.0.0.1:0/7", 1952933709 },
+	{ "+0130", "10.0.0.1:0/7", 1952933709 - 5400 },
+	{ "-0500", "10.0.0.1:0/7", 1952933709 + 18000 },
+	{ "+0000", "10.0.0.1:0/70", 0 },
+	{ "+0000", "10.0.0.1:0/", 0 },
+};
+
+START_TEST(blocklist)
+{
+	char json[256];
+
+	snprintf(json, sizeof(json), LISTED, fences[_i].zone);
+	ck_assert_int_eq(xlrbd__mon_blocklisted_until(json, fences[_i].addr),
+			 fences[_i].until);
+}
+END_TEST
+
+START_TEST(blocklist_of_nothing)
+{
+	static const char *const answers[] = {
+		"", "[]", "[][]", "{}", "[{\"addr\":7}]", "[{\"addr\":\"a\"}]",
+		"[{\"addr\":\"a\",\"until\":\"soon\"}]",
+	};
+	size_t i;
+
+	for (i = 0; i < XLRBD__ARRAY_SIZE(answers); i++)
+		ck_assert_int_eq(xlrbd__mon_blocklisted_until(answers[i], "a"),
+				 0);
+}
+END_TEST
+
 #define OTHER "[client.other]\n\tkey = T1RIRVI=\n"
 
 static const struct {
@@ -195,6 +233,8 @@ Suite *files_suite(void)
 	TCase *tcase = tcase_create("files");
 
 	tcase_add_loop_test(tcase, keyring, 0, XLRBD__ARRAY_SIZE(keyrings));
+	tcase_add_loop_test(tcase, blocklist, 0, XLRBD__ARRAY_SIZE(fences));
+	tcase_add_test(tcase, blocklist_of_nothing);
 	tcase_add_test(tcase, keyring_missing);
 	tcase_add_test(tcase, monitors);
 	tcase_add_loop_test(tcase, pool_is_full, 0, XLRBD__ARRAY_SIZE(pools));

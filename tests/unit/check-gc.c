@@ -33,6 +33,8 @@ enum change {
 	OTHER_BOOT, OTHER_BOOT_WATCHED, OTHER_BOOT_OTHER_ADDRESS,
 	OTHER_BOOT_PENDING, OTHER_HOST, OTHER_MACHINE, SAME_BOOT_GONE,
 	SAME_BOOT_EXISTS, SAME_BOOT_RECORDED, SAME_BOOT_MAPPED,
+	TOMBSTONE, TOMBSTONE_OF_LIVING, TOMBSTONE_OTHER_BOOT,
+	TOMBSTONE_OTHER_HOST,
 };
 
 static const struct {
@@ -42,19 +44,23 @@ static const struct {
 	{ OTHER_BOOT, true },
 	{ OTHER_BOOT_WATCHED, false },
 	{ OTHER_BOOT_OTHER_ADDRESS, false },
-	{ OTHER_BOOT_PENDING, false },
+	{ OTHER_BOOT_PENDING, true },
 	{ OTHER_HOST, false },
 	{ OTHER_MACHINE, false },
 	{ SAME_BOOT_GONE, true },
 	{ SAME_BOOT_EXISTS, false },
 	{ SAME_BOOT_RECORDED, false },
 	{ SAME_BOOT_MAPPED, false },
+	{ TOMBSTONE, true },
+	{ TOMBSTONE_OF_LIVING, false },
+	{ TOMBSTONE_OTHER_BOOT, true },
+	{ TOMBSTONE_OTHER_HOST, false },
 };
 
 static void add_entry(enum change change)
 {
 	struct xlrbd__cookie cookie = {
-		.held = change != OTHER_BOOT_PENDING,
+		.state = change == OTHER_BOOT_PENDING ? XLRBD__PENDING : XLRBD__HELD,
 		.mode = XLRBD_MODE_W, .domid = 1, .devid = 51712,
 		.uuid = "82de1d03-0000-4000-8000-000000000009",
 		.addr = "10.77.0.11:0/42", .domain = "old",
@@ -63,11 +69,13 @@ static void add_entry(enum change change)
 	};
 	char text[XLRBD__COOKIE_MAX];
 
-	if (change <= OTHER_BOOT_PENDING)
+	if (change >= TOMBSTONE)
+		cookie.state = XLRBD__FENCED;
+	if (change <= OTHER_BOOT_PENDING || change == TOMBSTONE_OTHER_BOOT)
 		cookie.host.boot_id[0] = '0';
 	if (change == OTHER_BOOT_OTHER_ADDRESS)
 		strcpy(cookie.addr, "10.77.0.12:0/42");
-	if (change == OTHER_HOST)
+	if (change == OTHER_HOST || change == TOMBSTONE_OTHER_HOST)
 		strcpy(cookie.host.name, "xen2");
 	if (change == OTHER_MACHINE)
 		cookie.host.machine_id[0] = '0';
@@ -75,6 +83,7 @@ static void add_entry(enum change change)
 	fake.vbd_exists = change == SAME_BOOT_EXISTS;
 	fake.recorded = change == SAME_BOOT_RECORDED;
 	fake.mapped = change == SAME_BOOT_MAPPED;
+	fake.domain_exists = change == TOMBSTONE_OF_LIVING;
 	/* One that is recorded is not to be undone here, just looked at. */
 	fake.vbd_exists |= fake.recorded;
 	xlrbd__cookie_format(&cookie, text);
@@ -98,9 +107,7 @@ START_TEST(entry_in_the_way_of_add)
 		return;
 	add_entry(entries[_i].change);
 	ck_assert_int_eq(xlrbd_vbd_add(ctx, PATH),
-			 entries[_i].cleaned ||
-			 entries[_i].change == OTHER_BOOT_PENDING ?
-			 0 : -EBUSY);
+			 entries[_i].cleaned ? 0 : -EBUSY);
 	ck_assert_uint_eq(fake_count("held"), 1);
 }
 END_TEST

@@ -46,7 +46,7 @@ static void setup(void)
 	strcpy(other.host.boot_id, "b2");
 	strcpy(other.uuid, UUID_2);
 	strcpy(other.domain, "web2");
-	other.held = true;
+	other.state = XLRBD__HELD;
 	xlrbd__deadline_set(&deadline, 300);
 }
 
@@ -78,7 +78,7 @@ static int attach(void)
 
 static int promote(void)
 {
-	me.held = true;
+	me.state = XLRBD__HELD;
 	strcpy(me.addr, "10.77.0.11:0/42");
 	xlrbd__lock_prepare_held(&lock, &me);
 	return xlrbd__lock_promote(ctx, NULL, &image, "rbd/web1", &lock);
@@ -124,9 +124,31 @@ END_TEST
 START_TEST(same_vbd_again)
 {
 	other = me;
-	other.held = true;
+	other.state = XLRBD__HELD;
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), 0);
+}
+END_TEST
+
+/* Domain 7 is the stub of domain 1, in either order; on one host only. */
+START_TEST(stub_domain)
+{
+	other = me;
+	other.state = XLRBD__HELD;
+	strcpy(other.uuid, UUID_2);
+	other.domid = 7;
+	if (_i == 0)
+		other.target = me.domid;
+	if (_i == 1)
+		me.target = other.domid;
+	if (_i == 2)
+		other.target = 2;
+	if (_i == 3) {
+		other.target = me.domid;
+		strcpy(other.host.boot_id, "b0");
+	}
+	add_other_under("xlrbd");
+	ck_assert_int_eq(attach(), _i < 2 ? 0 : -EBUSY);
 }
 END_TEST
 
@@ -134,7 +156,7 @@ END_TEST
 START_TEST(other_boot_is_not_the_same_vbd)
 {
 	other = me;
-	other.held = true;
+	other.state = XLRBD__HELD;
 	strcpy(other.host.boot_id, "b0");
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), -EBUSY);
@@ -197,7 +219,7 @@ END_TEST
 /* "xlrbd1,pending,w,xen1" sorts before "xlrbd1,pending,w,xen2". */
 START_TEST(higher_pending_withdraws)
 {
-	other.held = false;
+	other.state = XLRBD__PENDING;
 	strcpy(other.host.name, "xen0");
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), -EBUSY);
@@ -215,7 +237,7 @@ static void other_withdraws_later(void)
 
 START_TEST(lower_pending_waits)
 {
-	other.held = false;
+	other.state = XLRBD__PENDING;
 	add_other_under("xlrbd");
 	fake.on_list = other_withdraws_later;
 	ck_assert_int_eq(attach(), 0);
@@ -228,13 +250,13 @@ static void other_promotes_later(void)
 	if (fake.n_lists != 5)
 		return;
 	fake_break("client.200", "pending");
-	other.held = true;
+	other.state = XLRBD__HELD;
 	add_other_under("xlrbd");
 }
 
 START_TEST(lower_pending_yields_to_held)
 {
-	other.held = false;
+	other.state = XLRBD__PENDING;
 	add_other_under("xlrbd");
 	fake.on_list = other_promotes_later;
 	ck_assert_int_eq(attach(), -EBUSY);
@@ -244,7 +266,7 @@ END_TEST
 
 START_TEST(lower_pending_waits_to_the_deadline_only)
 {
-	other.held = false;
+	other.state = XLRBD__PENDING;
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), -EBUSY);
 	ck_assert_int_eq(xlrbd__deadline_left(&deadline), 0);
@@ -254,7 +276,7 @@ END_TEST
 
 START_TEST(stale_pending_is_broken)
 {
-	other.held = false;
+	other.state = XLRBD__PENDING;
 	other.time = NOW - 61;
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), 0);
@@ -266,14 +288,14 @@ static void other_turns_out_alive(void)
 {
 	/* Its held entry is there by the time the breaker looks again. */
 	if (fake.n_lists == 3) {
-		other.held = true;
+		other.state = XLRBD__HELD;
 		add_other_under("xlrbd");
 	}
 }
 
 START_TEST(breaker_looks_again)
 {
-	other.held = false;
+	other.state = XLRBD__PENDING;
 	other.time = NOW - 61;
 	add_other_under("xlrbd");
 	fake.on_list = other_turns_out_alive;
@@ -368,6 +390,7 @@ Suite *lock_suite(void)
 	tcase_add_test(tcase, refusal_names_the_holder);
 	tcase_add_test(tcase, holder_under_the_other_name);
 	tcase_add_test(tcase, same_vbd_again);
+	tcase_add_loop_test(tcase, stub_domain, 0, 5);
 	tcase_add_test(tcase, other_boot_is_not_the_same_vbd);
 	tcase_add_test(tcase, snapshot_conflicts_with_nobody);
 	tcase_add_test(tcase, incoming_joins_its_own_uuid);

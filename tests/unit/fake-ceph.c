@@ -44,12 +44,171 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   struct xlrbd__image *image_out)
 {
 	(void)ceph;
-	(void)spec;
 	(void)what;
 	memset(image_out, 0, sizeof(*image_out));
 	strcpy(image_out->id, "1234");
 	image_out->features = fake.features;
+	image_out->size = fake.size;
+	snprintf(image_out->name, sizeof(image_out->name), "%s", spec->image);
 	return fake_step(ctx, "open-image");
+}
+
+/* ceph-clone.c */
+
+static char *find_image(const char *name)
+{
+	size_t length = strlen(name);
+	char *p = fake.images;
+
+	while ((p = strstr(p, name))) {
+		if ((p == fake.images || p[-1] == ',') && p[length] == ',')
+			return p;
+		p++;
+	}
+	return NULL;
+}
+
+int xlrbd__ceph_image_exists(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			     const struct xlrbd_spec *spec, const char *name)
+{
+	int rc = fake_step(ctx, "exists?");
+
+	(void)ceph;
+	(void)spec;
+	return rc < 0 ? rc : find_image(name) != NULL;
+}
+
+int xlrbd__ceph_note_lock(struct xlrbd__ceph *ceph, const char *name,
+			  unsigned int seconds)
+{
+	int rc = fake_step(NULL, "note-lock");
+
+	(void)ceph;
+	(void)name;
+	if (seconds <= XLRBD_TIMEOUT_MAX)
+		return -EINVAL;
+	return !rc && fake.note_is_locked ? -EBUSY : rc;
+}
+
+int xlrbd__ceph_note_write(struct xlrbd__ceph *ceph, const char *name,
+			   const char *text)
+{
+	int rc = fake_step(NULL, "note");
+
+	(void)ceph;
+	(void)name;
+	(void)text;
+	if (!rc)
+		fake.noted = true;
+	return rc;
+}
+
+int xlrbd__ceph_note_read(struct xlrbd__ceph *ceph, const char *name,
+			  char *out, size_t size)
+{
+	int rc = fake_step(NULL, "note?");
+
+	(void)ceph;
+	(void)name;
+	snprintf(out, size, "%s", fake.noted ? "1700000000 debian@v1" : "");
+	return rc < 0 ? rc : fake.noted;
+}
+
+int xlrbd__ceph_note_unlock(struct xlrbd__ceph *ceph, const char *name)
+{
+	(void)ceph;
+	(void)name;
+	return fake_step(NULL, "note-unlock");
+}
+
+int xlrbd__ceph_note_remove(struct xlrbd__ceph *ceph, const char *name)
+{
+	int rc = fake_step(NULL, "note-remove");
+
+	(void)ceph;
+	(void)name;
+	if (!rc)
+		fake.noted = false;
+	return rc;
+}
+
+int xlrbd__ceph_clone(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd_spec *from, const char *from_name,
+		      const char *name, uint64_t size, const char *mark)
+{
+	char step[256];
+	int rc;
+
+	(void)ceph;
+	(void)from_name;
+	snprintf(step, sizeof(step), "clone:%s/%s/%s@%s", from->pool,
+		 from->ns ? from->ns : "", from->image, from->snap);
+	strcat(strcat(fake.images, name), ",");
+	fake.size = size;
+	rc = fake_step(ctx, step);
+	if (!rc)
+		snprintf(fake.mark, sizeof(fake.mark), "%s", mark);
+	return rc;
+}
+
+int xlrbd__ceph_clone_mark(struct xlrbd__ceph *ceph, const char *id,
+			   char *out, size_t size)
+{
+	int rc = fake_step(NULL, "mark?");
+
+	(void)ceph;
+	(void)id;
+	snprintf(out, size, "%s", fake.mark);
+	return rc < 0 ? rc : fake.mark[0] ? 0 : -ENOENT;
+}
+
+int xlrbd__ceph_grow(struct xlrbd__ceph *ceph, const char *id, uint64_t size)
+{
+	(void)ceph;
+	(void)id;
+	fake.size = size;
+	return fake_step(NULL, "grow");
+}
+
+static void forget_image(const char *name)
+{
+	char *p = find_image(name);
+
+	if (p)
+		memmove(p, p + strlen(name) + 1, strlen(p) - strlen(name));
+}
+
+int xlrbd__ceph_remove_made(struct xlrbd__ceph *ceph, const char *name,
+			    int64_t since, unsigned int seconds)
+{
+	int rc = fake_step(NULL, "remove-made");
+	bool found = find_image(name) != NULL;
+
+	(void)ceph;
+	(void)since;
+	(void)seconds;
+	if (rc < 0)
+		return rc;
+	if (found && fake.made_at_another_time)
+		return -EEXIST;
+	forget_image(name);
+	return found;
+}
+
+int xlrbd__ceph_trash_image(struct xlrbd__ceph *ceph, const char *name,
+			    const char *id)
+{
+	int rc = fake_step(NULL, "trash");
+
+	(void)ceph;
+	(void)id;
+	if (rc < 0)
+		return rc;
+	if (fake.watched)
+		return -EBUSY;
+	forget_image(name);
+	fake.mark[0] = '\0';
+	return 0;
 }
 
 int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
@@ -61,14 +220,17 @@ int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	(void)ceph;
 	(void)image;
 	(void)what;
-	(void)addr;
-	return rc < 0 ? rc : fake.watched;
+	if (rc < 0)
+		return rc;
+	return fake.watched_addr ? !strcmp(addr, fake.watched_addr) :
+				   fake.watched;
 }
 
 int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   const struct xlrbd_spec *spec,
 			   int (*fn)(void *data,
-				     const struct xlrbd__image *image),
+				     const struct xlrbd__image *image,
+				     const char *what),
 			   void *data)
 {
 	struct xlrbd__image image = { .pool = "rbd", .name = "web1" };
@@ -76,7 +238,42 @@ int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 
 	(void)ceph;
 	(void)spec;
-	return rc < 0 ? rc : fn(data, &image);
+	strcpy(image.id, "1234");
+	return rc < 0 ? rc : fn(data, &image, "rbd/web1");
+}
+
+int xlrbd__ceph_each_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			  int (*fn)(void *data, struct xlrbd__ceph *ceph,
+				    const struct xlrbd_spec *pool),
+			  void *data)
+{
+	char pool[] = "rbd";
+	struct xlrbd_spec spec = { .pool = pool };
+	int rc = fake_step(ctx, "list-pools");
+
+	return rc < 0 ? rc : fn(data, ceph, &spec);
+}
+
+int xlrbd__ceph_fence(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const char *addr, int64_t seconds)
+{
+	(void)ceph;
+	(void)addr;
+	/* Longer than any host can be away. */
+	if (seconds < 365 * 24 * 3600)
+		return xlrbd__fail(ctx, -EINVAL, "too short");
+	return fake_step(ctx, "fence");
+}
+
+int xlrbd__ceph_blocklist(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			  char **list_out)
+{
+	int rc = fake_step(ctx, "blocklist");
+
+	(void)ceph;
+	if (!rc)
+		*list_out = strdup(fake.blocklist ? fake.blocklist : "[]");
+	return rc;
 }
 
 int xlrbd__ceph_fail(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
@@ -102,7 +299,8 @@ void xlrbd__ceph_client(struct xlrbd__ceph *ceph, char out[32])
 
 static const char *state_of(const char *cookie)
 {
-	return strstr(cookie, ",held,") ? "held" : "pending";
+	return strstr(cookie, ",held,") ? "held" :
+	       strstr(cookie, ",fenced,") ? "fenced" : "pending";
 }
 
 void fake_lock(const char *lock, const char *tag, bool exclusive,

@@ -17,6 +17,7 @@ void fake_reset(void)
 {
 	memset(&fake, 0, sizeof(fake));
 	strcpy(fake.params, "rbd:web1");
+	strcpy(fake.vdev, "xvda");
 	strcpy(fake.domain, "web1");
 	strcpy(fake.uuid, "82de1d03-0000-4000-8000-000000000001");
 	fake.writable = true;
@@ -80,8 +81,18 @@ int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	vbd->writable = fake.writable;
 	vbd->published = fake.published;
 	strcpy(vbd->domain, fake.domain);
+	strcpy(vbd->vdev, fake.vdev);
 	strcpy(vbd->uuid, fake.uuid);
 	return fake_step(ctx, "read-vbd");
+}
+
+bool xlrbd__store_domain_exists(struct xlrbd__store *store,
+				unsigned int domid, const char *uuid)
+{
+	(void)store;
+	(void)domid;
+	(void)uuid;
+	return fake.domain_exists;
 }
 
 bool xlrbd__store_vbd_exists(struct xlrbd__store *store,
@@ -176,6 +187,8 @@ int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
 	*n_out = fake.recorded;
 	*vbds_out = calloc(1, sizeof(**vbds_out));
 	strcpy((*vbds_out)->path, "backend/vbd/1/51712");
+	(*vbds_out)->domid = 1;
+	(*vbds_out)->devid = fake.other_vbd ? 51728 : 51712;
 	return rc;
 }
 
@@ -249,6 +262,8 @@ int xlrbd__krbd_map(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 	(void)access;
 	(void)what;
 	(void)deadline;
+	if (!rc && fake.shared_client_is_fenced && !strstr(line, "noshare"))
+		rc = xlrbd__fail(ctx, -ESHUTDOWN, "fenced");
 	if (rc < 0)
 		return rc;
 	fake.mapped = true;
@@ -261,10 +276,14 @@ char *xlrbd__krbd_line(const struct xlrbd__image *image,
 		       const struct xlrbd__access *access, const char *options,
 		       bool read_only)
 {
+	char *line;
+
 	(void)image;
 	(void)access;
-	(void)options;
-	return strdup(read_only ? "map-ro" : "map");
+	if (asprintf(&line, "map%s%s%s", read_only ? "-ro" : "",
+		     options ? "," : "", options ? options : "") < 0)
+		return NULL;
+	return line;
 }
 
 int xlrbd__krbd_find_lost(const struct xlrbd__image *image, const char *line,
@@ -285,6 +304,12 @@ int xlrbd__krbd_find_lost(const struct xlrbd__image *image, const char *line,
 bool xlrbd__krbd_has_client(const char *addr)
 {
 	return fake.mapped && !strcmp(addr, "10.77.0.11:0/42");
+}
+
+bool xlrbd__krbd_has_map(const struct xlrbd__image *image, const char *addr)
+{
+	(void)image;
+	return xlrbd__krbd_has_client(addr);
 }
 
 bool xlrbd__host_has_address(const char *addr)

@@ -20,10 +20,19 @@ struct fake {
 	/* What is there; set by the test. */
 	char params[256];
 	bool writable, published, closed, publish_fails, vbd_exists, watched;
-	bool has_line;
-	char domain[64], uuid[37];
+	bool other_vbd;		/* the one on record is another one */
+	bool has_line, domain_exists, shared_client_is_fenced;
+	const char *blocklist;	/* as the monitors answer */
+	const char *watched_addr;	/* NULL: @watched is for all */
+	char domain[64], uuid[37], vdev[16];
 	uint64_t features;
 	struct xlrbd__record record;
+
+	/* Images in the pool, by name, comma separated; and notes. */
+	char images[256];
+	bool noted, note_is_locked, made_at_another_time;
+	char mark[128];		/* what an image is marked with, or "" */
+	uint64_t size;
 
 	/* What is left behind. */
 	bool mapped, recorded, published_by_us, vbd_locked, image_locked;

@@ -9,17 +9,23 @@ endif
 tests_unit_unit_SOURCES = \
 	$(libxlrbd_pure_sources) \
 	tests/unit/check-attach.c \
+	tests/unit/check-clone.c \
+	tests/unit/check-conf.c \
 	tests/unit/check-cookie.c \
 	tests/unit/check-deadline.c \
 	tests/unit/check-files.c \
 	tests/unit/check-gc.c \
 	tests/unit/check-lock.c \
 	tests/unit/check-spec.c \
+	tests/unit/check-takeover.c \
 	tests/unit/fake.c \
 	tests/unit/fake-ceph.c \
 	tests/unit/fake.h \
 	tests/unit/main.c \
 	tests/unit/unit.h
+# Not the host's; tests write it where they run.
+tests_unit_unit_CPPFLAGS = $(AM_CPPFLAGS) -UXLRBD_CONF \
+	-DXLRBD_CONF='"check-xlrbd.conf"'
 # The tables of specs are constant, their members by type are not.
 tests_unit_unit_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -Wno-write-strings
 tests_unit_unit_LDADD = $(CHECK_LIBS) $(JANSSON_LIBS) -linih

@@ -6,11 +6,14 @@
 
 /* One suite for each file of the library that is pure. */
 Suite *attach_suite(void);
+Suite *clone_suite(void);
+Suite *conf_suite(void);
 Suite *cookie_suite(void);
 Suite *deadline_suite(void);
 Suite *files_suite(void);
 Suite *gc_suite(void);
 Suite *lock_suite(void);
 Suite *spec_suite(void);
+Suite *takeover_suite(void);
 
 #endif /* UNIT_H */
