@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Helpers that are killed, hosts that crash: what is left, who may attach
-# then, and that nothing leaks in the end.
+# Hosts that crash, and what gc does and leaves alone: who may attach then, and
+# that nothing leaks in the end.  Helpers that are killed: test-killed.sh.
 set -euo pipefail
 
 # shellcheck source=tests/integration/functions.sh
@@ -18,92 +18,6 @@ gc() { # gc HOST [ARGUMENT...]
 	host "$host" env LD_PRELOAD="$KEYSTUB" \
 		LD_LIBRARY_PATH="$(dirname "$program")/../../libxlrbd/.libs" \
 		"$program" gc "$@"
-}
-
-# Where a helper is killed: at the entry of a system call, the nth of its kind.
-# Records are renamed into place, so these are the seams between the steps.
-declare -A KILL_POINTS=(
-	[before-anything]=flock:1
-	[before-registering]=rename:1
-	[registered]=rename:2
-	[mapped]=rename:3
-)
-ORDER=(before-anything before-registering registered mapped held publishing)
-
-# What comes later is talking to xenstored, which takes two rt_sigaction() a
-# request: which of them are behind the last record is looked up in an add that
-# lives.
-find_late_points() {
-	local first last
-
-	rbd create --size 10M image
-	vbd_new 1 1 $DISK w rbd:image
-	XLRBD_WRAPPER="strace -o $WORLD/trace" rbd_add 1 1 $DISK 2>/dev/null
-	vbd_gone 1 1 $DISK 2>/dev/null
-	read -r first last < <(awk '/^rename/ { renames++ }
-		/^rt_sigaction/ { n++; if (renames == 3 && !first) first = n; last = n }
-		END { print first, last }' "$WORLD/trace")
-	rbd rm --no-progress image
-	KILL_POINTS[held]=rt_sigaction:$first
-	# The one before the commit, which is the last request.
-	KILL_POINTS[publishing]=rt_sigaction:$((last - 1))
-}
-
-killed_add() { # killed_add POINT: on host 1, vbd 1/DISK
-	local point=${KILL_POINTS[$1]}
-
-	XLRBD_WRAPPER="strace -qqq -o /dev/null -e trace=${point%:*} -e inject=${point%:*}:signal=KILL:when=${point#*:}" \
-		expect_fail rbd_add 1 1 $DISK
-	expect_match "$OUTPUT" 'exit 137'
-	expect_eq "$(vbd_read 1 1 $DISK physical-device)" ""
-}
-
-# What a second host's add meets then.
-outcome_elsewhere() { # outcome_elsewhere POINT
-	vbd_new 2 2 $DISK w rbd:image,timeout=10
-	if rbd_add 2 2 $DISK 2>/dev/null; then
-		echo attached
-	else
-		vbd_read 2 2 $DISK hotplug-error |
-			sed -E 's/.*(held|being attached) for.*on host (xen[0-9]).*/\1 by \2/'
-	fi
-	vbd_gone 2 2 $DISK 2>/dev/null
-}
-
-killed_then() { # killed_then POINT WHAT EXPECTED-ELSEWHERE
-	local elsewhere
-
-	rbd create --size 10M image
-	vbd_new 1 1 $DISK w rbd:image
-	killed_add "$1"
-	elsewhere=$(outcome_elsewhere "$1")
-	expect_eq "$elsewhere" "$3" "another host's add"
-	case $2 in
-	add) # The same add again, as by a second block-attach.
-		rbd_add 1 1 $DISK
-		expect_eq "$(krbd 1 maps | wc -l)" 1 "mappings after add"
-		expect_eq "$(lockers image | grep -o xlrbd1 | wc -l)" 1 "entries after add"
-		vbd_gone 1 1 $DISK
-		;;
-	remove) # libxl destroys the domain.
-		vbd_gone 1 1 $DISK
-		;;
-	gc) # libxl wiped the nodes without a word.
-		vbd_forget 1 1 $DISK
-		gc 1
-		;;
-	other-domain) # The nodes are wiped, and the image is wanted again.
-		vbd_forget 1 1 $DISK
-		vbd_new 1 3 $DISK w rbd:image
-		rbd_add 1 3 $DISK
-		expect_eq "$(krbd 1 maps | wc -l)" 1 "mappings after add"
-		vbd_gone 1 3 $DISK
-		# Of a helper that had nothing yet, its empty lock file.
-		gc 1 >/dev/null
-		;;
-	esac
-	nothing_left
-	echo "note: $(printf '%-20s then %-13s elsewhere: %s' "$1" "$2:" "$elsewhere")"
 }
 
 crashed_host_comes_back() { # crashed_host_comes_back HOW
@@ -196,6 +110,53 @@ cluster_was_gone_at_remove() {
 	nothing_left
 }
 
+# The number of an unmap that the kernel finished by itself is somebody else's now.
+device_number_comes_back() { # device_number_comes_back gc|remove
+	rbd create --size 10M image
+	rbd create --size 10M other
+	vbd_new 1 1 $DISK w 'rbd:image,mode=w!,timeout=10'
+	rbd_add 1 1 $DISK
+	# The client that they share lives on.
+	vbd_new 1 9 $DISK w rbd:other
+	rbd_add 1 9 $DISK
+	cluster pause osd
+	expect_fail vbd_gone 1 1 $DISK
+	cluster resume osd
+	eventually 30 is_unmapped image
+	vbd_new 1 2 $DISK w 'rbd:image,mode=w!'
+	rbd_add 1 2 $DISK
+	expect_eq "$(vbd_read 1 2 $DISK physical-device-path)" /dev/rbd0
+	if [[ $1 == gc ]]; then
+		expect_match "$(gc 1 2>&1)" '1 cleaned up'
+		expect_match "$(krbd 1 maps)" '^0 rbd/image@'
+		vbd_gone 1 2 $DISK
+	else
+		# The newer one's remove knows that it is its own.
+		vbd_gone 1 2 $DISK
+		expect_no_match "$(krbd 1 maps)" 'rbd/image@'
+		gc 1
+	fi
+	vbd_gone 1 9 $DISK
+	nothing_left
+}
+
+is_unmapped() {
+	! krbd 1 maps | grep -q "rbd/$1@"
+}
+
+# Killed while it was registered, and then the host was rebooted.
+pending_of_an_earlier_boot() {
+	rbd create --size 10M image
+	vbd_new 1 1 $DISK w rbd:image
+	XLRBD_WRAPPER="env LD_PRELOAD=$KEYSTUB:$("$LIB/built" killstub.so) KILL_AT=rados_mon_command:2" \
+		expect_fail rbd_add 1 1 $DISK
+	expect_match "$(lockers image)" ',pending,w,xen1,'
+	host_crash 1
+	host_start 1
+	expect_match "$(gc 1 2>&1)" '1 cleaned up'
+	nothing_left
+}
+
 gc_arguments() {
 	rbd namespace create rbd/team
 	expect_eq "$(gc 1 rbd rbd/team)" $'rbd: 0 cleaned up\nrbd/team: 0 cleaned up'
@@ -209,21 +170,13 @@ gc_arguments() {
 }
 
 world_start 2
-find_late_points
-for point in "${ORDER[@]}"; do
-	case $point in
-	before-anything | before-registering) elsewhere=attached ;;
-	registered | mapped) elsewhere="being attached by xen1" ;;
-	held | publishing) elsewhere="held by xen1" ;;
-	esac
-	for what in add remove gc other-domain; do
-		t "helper killed: $point, then $what" killed_then "$point" "$what" "$elsewhere"
-	done
-done
 t "a host crashes, comes back and runs gc" crashed_host_comes_back gc
 t "a host crashes, comes back and attaches" crashed_host_comes_back add
 t "gc leaves the living, and others, alone" gc_leaves_the_living_alone
 t "gc of another host that looks the same" twin_host
 t "the cluster was gone at remove" cluster_was_gone_at_remove
+t "a device number comes back, then gc" device_number_comes_back gc
+t "a device number comes back, then remove" device_number_comes_back remove
+t "an add of an earlier boot" pending_of_an_earlier_boot
 t "arguments of gc" gc_arguments
 summary

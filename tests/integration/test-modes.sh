@@ -102,9 +102,27 @@ not_a_migration() {
 	nothing_left
 }
 
+# An HVM guest's disks are attached to its device model's domain as well.
+stub_domain() {
+	rbd create --size 10M image
+	attach 1 5 w web1 $UUID
+	vbd_new 1 7 $DISK w rbd:image web1-dm
+	expect_fail rbd_add 1 7 $DISK
+	xs 1 write /local/domain/7/target 5
+	rbd_add 1 7 $DISK
+	expect_match "$(lockers image)" ',held,w,xen1,[^,]*,[^,]*,7/5,51712,'
+	# Others stay out, also those of the same numbers on another host.
+	expect_fail attach 2 5 w web1 $UUID
+	vbd_gone 2 5 $DISK
+	vbd_gone 1 7 $DISK
+	vbd_gone 1 5 $DISK
+	nothing_left
+}
+
 world_start 2
 t "the table of modes: 2 kinds of image x 2 hosts x 16 cells" table
 t "mode= against access=" access_and_mode
 t "a migration's destination joins the source" migration
 t "the same UUID by hand, and another's migration, are refused" not_a_migration
+t "a stub domain beside its target" stub_domain
 summary

@@ -20,6 +20,8 @@ xs() { # xs HOST COMMAND ARGUMENT...
 	local number=$1 command=$2
 
 	shift 2
+	# A value may begin with a dash.
+	[[ $command != write ]] || set -- -- "$@"
 	host "$number" "xenstore-$command" "$@"
 }
 
