@@ -12,6 +12,7 @@ boot_build() {
 	local tmp
 
 	boot_keys
+	boot_grub
 	LAB_BOOT=$LAB_IMAGE/boot-$(boot_key)
 	[[ ! -d $LAB_BOOT ]] || return 0
 	tmp=$(mktemp -d "$LAB_IMAGE/boot.XXXXXX")
@@ -28,6 +29,21 @@ boot_keys() {
 	ssh-keygen -q -t ed25519 -N '' -C lab -f "$tmp/id_ed25519"
 	ssh-keygen -q -t ed25519 -N '' -C lab-host -f "$tmp/ssh_host_ed25519_key"
 	mv "$tmp" "$LAB_IMAGE/ssh"
+}
+
+# GRUB for Xen: kernels that run in the guest and read its disk. Taken out of the package, for these files are all of it
+# that a host needs.
+boot_grub() {
+	local tmp
+
+	[[ ! -d $LAB_IMAGE/grub ]] || return 0
+	tmp=$(mktemp -d "$LAB_IMAGE/boot.XXXXXX")
+	(cd "$tmp" && apt-get -qq -o APT::Sandbox::User=root download grub-xen-host) || die "apt: no grub-xen-host"
+	dpkg-deb -x "$tmp"/grub-xen-host_*.deb "$tmp/tree"
+	mkdir "$tmp/grub"
+	cp "$tmp"/tree/usr/lib/grub-xen/grub-{x86_64-xen,i386-xen_pvh}.bin "$tmp/grub"
+	mv "$tmp/grub" "$LAB_IMAGE/grub"
+	rm -rf "$tmp"
 }
 
 # boot_pack DIR FILE
@@ -73,6 +89,7 @@ boot_host() {
 	install -m 0755 "$LAB_SRC"/dom0/lab-{type,wait-log} "$over/usr/local/sbin/"
 	install -m 0644 "$LAB_SRC/dom0/inittab" "$over/etc/inittab"
 	install -m 0644 "$1/guest.initrd" "$over/srv/guest/initrd"
+	install -m 0644 "$LAB_IMAGE"/grub/* "$over/srv/guest/"
 	install -m 0644 "$LAB_SRC/dom0/ssh_config" "$LAB_SRC/dom0/sshd_config" "$over/etc/ssh/"
 	install -m 0600 "$LAB_IMAGE/ssh/ssh_host_ed25519_key" "$over/etc/ssh/"
 	install -d -m 0700 "$over/root" "$over/root/.ssh"

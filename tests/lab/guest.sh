@@ -3,10 +3,21 @@
 #
 # Guests: their root file system, their configuration, their console.
 
-# lab mkroot FILE [SIZE]: a root file system as small as a guest can use, for `lab ceph rbd import FILE IMAGE`.
-lab_mkroot() {
-	local file=${1:?mkroot: FILE} size=${2:-64M} tree
+GUEST_ARGS="console=hvc0 mitigations=off quiet"
+# Emulated SVM: the guest's TSC and page table isolation are what it stalls on.
+GUEST_PVH_ARGS="tsc=unstable clocksource=xen nopti"
 
+# lab mkroot [-b] FILE [SIZE]: a root file system as small as a guest can use, for `lab ceph rbd import FILE IMAGE`.
+# With -b it holds what it boots with: kernel, initramfs and a grub.cfg.
+lab_mkroot() {
+	local boot="" file size tree
+
+	if [[ ${1:-} == -b ]]; then
+		boot=1
+		shift
+	fi
+	file=${1:?mkroot: FILE}
+	size=${2:-64M}
 	lab_build
 	tree=$(mktemp -d)
 	mkdir -p "$tree"/{bin,dev,proc,sys,tmp,run,etc,data,root}
@@ -14,20 +25,48 @@ lab_mkroot() {
 	chroot "$tree" /bin/busybox --install -s /bin
 	# Powering off is the session's and init's affair (guest/session): these would skip the unmount.
 	rm -f "$tree"/bin/{poweroff,reboot,halt}
+	[[ -z $boot ]] || mkroot_boot "$tree/boot"
 	rm -f "$file"
 	truncate -s "$size" "$file"
 	mkfs.ext4 -q -F -L guest -E root_owner=0:0 -d "$tree" "$file"
 	rm -rf "$tree"
 }
 
-# lab domcfg [-t pv|pvh] [-d SCRIPT] NAME DISK... [-- LINE...]: an xl configuration of a guest, on stdout.
+# GRUB reads a few pages at a time, so what it reads is compressed. In a PV guest it wants an ELF file and gzip, because
+# it reads the file three times; in a PVH guest nothing but Debian's own format. PyGrub takes the last default= it
+# sees, whatever the condition, and counts in numbers.
+mkroot_boot() {
+	mkdir -p "$1/grub"
+	gzip -c "$LAB_IMAGE/vmlinux" >"$1/vmlinux.gz"
+	gzip -c "$LAB_BOOT/guest.initrd" >"$1/initrd"
+	cp "$LAB_IMAGE/bzImage" "$1/vmlinuz"
+	cat >"$1/grub/grub.cfg" <<-CONFIG
+	set timeout=0
+	set default=1
+	if [ "\$grub_platform" != xen_pvh ]; then
+		set default=0
+	fi
+	menuentry "ELF" {
+		linux /boot/vmlinux.gz $GUEST_ARGS $GUEST_PVH_ARGS root=/dev/xvda
+		initrd /boot/initrd
+	}
+	menuentry "bzImage" {
+		linux /boot/vmlinuz $GUEST_ARGS $GUEST_PVH_ARGS root=/dev/xvda
+		initrd /boot/initrd
+	}
+	CONFIG
+}
+
+# lab domcfg [-t pv|pvh] [-b pygrub|FILE] [-d SCRIPT] NAME DISK... [-- LINE...]: an xl configuration, on stdout.
+# -b: what to boot with instead of the lab's kernel; then the disk says what runs (mkroot -b), and -d does nothing.
 # PV boots twice as fast. PVH is for what PV cannot do: Debian's Xen has no shadow paging any more, and without it a PV
 # guest cannot be migrated live ("Failed to enable logdirty").
 lab_domcfg() {
-	local option name type=pv do="" root=none args="console=hvc0 mitigations=off quiet" disks=()
+	local option name type=pv boot="" do="" root=none args=$GUEST_ARGS disks=()
 
-	while getopts d:t: option; do
+	while getopts b:d:t: option; do
 		case $option in
+		b) boot=$OPTARG ;;
 		d) do=" lab.do=$(printf %s "$OPTARG" | base64 -w 0)" ;;
 		t) type=$OPTARG ;;
 		*) exit 2 ;;
@@ -36,8 +75,7 @@ lab_domcfg() {
 	shift $((OPTIND - 1))
 	# Xen hands a guest 1024 bytes of command line and silently drops the rest.
 	((${#do} < 880)) || die "domcfg: the script is too long for a kernel command line; put it on the disk"
-	# Emulated SVM: the guest's TSC and page table isolation are what it stalls on.
-	[[ $type != pvh ]] || args+=" tsc=unstable clocksource=xen nopti"
+	[[ $type != pvh ]] || args+=" $GUEST_PVH_ARGS"
 	name=${1:?domcfg: NAME}
 	shift
 	while (($#)) && [[ $1 != -- ]]; do
@@ -48,9 +86,7 @@ lab_domcfg() {
 	cat <<-CONFIG
 	name = "$name"
 	type = "$type"
-	kernel = "/srv/guest/vmlinuz"
-	ramdisk = "/srv/guest/initrd"
-	extra = "$args root=$root$do"
+	$(domcfg_boot "$boot" "$args root=$root$do")
 	memory = ${XLRBD_LAB_GUEST_MEMORY:-96}
 	vcpus = 1
 	disk = [ $(IFS=,; echo "${disks[*]}") ]
@@ -59,6 +95,15 @@ lab_domcfg() {
 	on_crash = "destroy"
 	CONFIG
 	(($# == 0)) || printf '%s\n' "${@:2}"
+}
+
+# Who finds the kernel: libxl in dom0 (and only then the command line is ours), a bootloader in dom0, one in the guest.
+domcfg_boot() {
+	case $1 in
+	"") printf '%s = "%s"\n' kernel /srv/guest/vmlinuz ramdisk /srv/guest/initrd extra "$2" ;;
+	pygrub) echo 'bootloader = "pygrub"' ;;
+	*) echo "kernel = \"$1\"" ;;
+	esac
 }
 
 # In the order in which they were written: a guest that came by migration goes on in a file of the name it came with.

@@ -101,6 +101,8 @@ image_kernels() {
 
 	version=$(basename "$tree"/lib/modules/*)
 	image_vmlinux "$tree/boot/vmlinuz-$version" "$tmp/vmlinux"
+	# As Debian ships it, for the one loader that takes nothing else: GRUB in a PVH guest (guest.sh).
+	cp "$tree/boot/vmlinuz-$version" "$tmp/bzImage"
 	gunzip -c "$tree"/boot/xen-*-amd64.gz >"$tmp/xen"
 	cp "$tree/bin/busybox" "$tmp/busybox"
 	image_modules "$tree" "$version" "$tmp/modules-host" virtio_pci virtio_blk crc32c_generic ext4
