@@ -71,6 +71,9 @@ sixteen_ephemeral_ones() {
 	local i host
 
 	make_base
+	for host in 1 2; do
+		x $host 'rm -f /root/web*.cfg'
+	done
 	for i in {1..16}; do
 		XLRBD_LAB_GUEST_MEMORY=96 "$LAB" domcfg "web$i" "$(disk "rbd:,clone=debian@v1,ephemeral")" |
 			x $((i % 2 + 1)) "cat >/root/web$i.cfg"
