@@ -13,7 +13,7 @@
 #include <syslog.h>
 
 #include "block-rbd.h"
-#include "libxlrbd.h"
+#include "libxlrbd-cluster.h"
 
 static const struct option options[] = {
 	{ "id", required_argument, NULL, 'i' },

@@ -11,7 +11,7 @@
 #include <syslog.h>
 
 #include "block-rbd.h"
-#include "libxlrbd.h"
+#include "libxlrbd-cluster.h"
 
 static const struct option options[] = {
 	{ "yes", no_argument, NULL, 'y' },

@@ -189,7 +189,7 @@ static int hold(struct attach *a)
 	struct xlrbd__cookie *me = &a->me;
 	int rc;
 
-	me->state = XLRBD__HELD;
+	me->state = XLRBD_HELD;
 	memcpy(me->addr, a->record.device.client_addr, sizeof(me->addr));
 	xlrbd__lock_prepare_held(&a->record.lock, me);
 	/* The device, and the entry that is to come. */

@@ -161,47 +161,60 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	return fail_no_image(ctx, ceph, image_out, what);
 }
 
-/* 1, 0 or what librbd said. */
-static int find_watcher(rbd_image_t rbd, const char *addr)
+static int copy_watchers(const rbd_image_watcher_t *from, size_t n,
+			 struct xlrbd__watchers *watchers)
 {
-	rbd_image_watcher_t *watchers = NULL, *more;
-	size_t i, n = 16;
+	watchers->v = calloc(n + 1, sizeof(*watchers->v));
+	if (!watchers->v)
+		return -ENOMEM;
+	for (; watchers->n < n; watchers->n++) {
+		watchers->v[watchers->n] = strdup(from[watchers->n].addr);
+		if (!watchers->v[watchers->n])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int list_watchers(rbd_image_t rbd, struct xlrbd__watchers *watchers)
+{
+	rbd_image_watcher_t *list = NULL, *more;
+	size_t n = 16;
 	int r;
 
 	do {
-		more = realloc(watchers, n * sizeof(*watchers));
+		more = realloc(list, n * sizeof(*list));
 		if (!more) {
-			free(watchers);
+			free(list);
 			return -ENOMEM;
 		}
-		watchers = more;
-		r = rbd_watchers_list(rbd, watchers, &n);
+		list = more;
+		r = rbd_watchers_list(rbd, list, &n);
 		/* n now says how many there are. */
 	} while (r == -ERANGE);
 	if (!r) {
-		for (i = 0; !r && i < n; i++)
-			r = !strcmp(watchers[i].addr, addr);
-		rbd_watchers_list_cleanup(watchers, n);
+		r = copy_watchers(list, n, watchers);
+		rbd_watchers_list_cleanup(list, n);
 	}
-	free(watchers);
+	free(list);
 	return r;
 }
 
-int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd__image *image, const char *what,
-			   const char *addr)
+int xlrbd__ceph_watchers(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			 const struct xlrbd__image *image, const char *what,
+			 struct xlrbd__watchers *watchers_out)
 {
 	rbd_image_t rbd;
 	int r;
 
+	memset(watchers_out, 0, sizeof(*watchers_out));
 	xlrbd__ceph_arm(ceph);
 	r = rbd_open_by_id_read_only(ceph->io, image->id, &rbd, NULL);
 	if (r < 0)
 		return xlrbd__ceph_fail(ctx, ceph, r, "open", what);
-	r = find_watcher(rbd, addr);
+	r = list_watchers(rbd, watchers_out);
 	rbd_close(rbd);
-	if (r < 0)
-		return xlrbd__ceph_fail(ctx, ceph, r, "list watchers of",
-					what);
-	return r;
+	if (!r)
+		return 0;
+	xlrbd__watchers_dispose(watchers_out);
+	return xlrbd__ceph_fail(ctx, ceph, r, "list watchers of", what);
 }

@@ -43,8 +43,16 @@ int xlrbd__ceph_enter(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	return 0;
 }
 
+int xlrbd__ceph_go_to(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd_spec *spec)
+{
+	struct xlrbd__image in;
+
+	return xlrbd__ceph_enter(ctx, ceph, spec, &in);
+}
+
 static int list_images(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		       const char *pool, rbd_image_spec_t **specs_out,
+		       const char *what, rbd_image_spec_t **specs_out,
 		       size_t *n_out)
 {
 	rbd_image_spec_t *specs = NULL;
@@ -62,59 +70,44 @@ static int list_images(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	} while (r == -ERANGE);
 	if (r < 0) {
 		free(specs);
-		return xlrbd__ceph_fail(ctx, ceph, r, "list images of", pool);
+		return xlrbd__ceph_fail(ctx, ceph, r, "list images of", what);
 	}
 	*specs_out = specs;
 	*n_out = n;
 	return 0;
 }
 
-typedef int image_fn(void *data, const struct xlrbd__image *image,
-		     const char *what);
-
-static int visit_image(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
-		       image_fn *fn, void *data)
+int xlrbd__ceph_list_images(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			    const struct xlrbd_spec *pool, const char *what,
+			    struct xlrbd__image **images_out, size_t *n_out)
 {
-	struct xlrbd_spec spec = {
-		.pool = (char *)image->pool,
-		.ns = image->ns[0] ? (char *)image->ns : NULL,
-		.image = (char *)image->name,
-	};
-	char *what = xlrbd__spec_name(&spec);
-	int rc;
-
-	if (!what)
-		return xlrbd__fail_nomem(ctx);
-	rc = fn(data, image, what);
-	free(what);
-	return rc;
-}
-
-int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd_spec *spec, image_fn *fn,
-			   void *data)
-{
-	struct xlrbd__image image;
+	struct xlrbd__image *images, in;
 	rbd_image_spec_t *specs = NULL;
 	size_t i, n = 0;
 	int rc;
 
-	memset(&image, 0, sizeof(image));
-	rc = xlrbd__ceph_enter(ctx, ceph, spec, &image);
+	memset(&in, 0, sizeof(in));
+	rc = xlrbd__ceph_enter(ctx, ceph, pool, &in);
 	if (!rc)
-		rc = list_images(ctx, ceph, image.pool, &specs, &n);
+		rc = list_images(ctx, ceph, what, &specs, &n);
 	if (rc < 0)
 		return rc;
-	for (i = 0; !rc && i < n; i++) {
-		snprintf(image.name, sizeof(image.name), "%s", specs[i].name);
-		snprintf(image.id, sizeof(image.id), "%s", specs[i].id);
+	images = calloc(n + 1, sizeof(*images));
+	*n_out = 0;
+	for (i = 0; images && i < n; i++) {
 		/* Format 1 images have no id, and no entries of ours. */
-		if (image.id[0])
-			rc = visit_image(ctx, &image, fn, data);
+		if (!specs[i].id[0])
+			continue;
+		images[*n_out] = in;
+		snprintf(images[*n_out].name, sizeof(in.name), "%s",
+			 specs[i].name);
+		snprintf(images[*n_out].id, sizeof(in.id), "%s", specs[i].id);
+		(*n_out)++;
 	}
 	rbd_image_spec_list_cleanup(specs, n);
 	free(specs);
-	return rc;
+	*images_out = images;
+	return images ? 0 : xlrbd__fail_nomem(ctx);
 }
 
 /* Strings laid end to end, as librados and librbd give them; or NULL. */
@@ -149,41 +142,37 @@ static char *list_namespaces(struct xlrbd__ceph *ceph, size_t *size_out)
 	return names;
 }
 
-typedef int pool_fn(void *data, struct xlrbd__ceph *ceph,
-		    const struct xlrbd_spec *pool);
-
 /* The pool itself, then its namespaces. */
-static int visit_pool(struct xlrbd__ceph *ceph, char *pool, pool_fn *fn,
-		      void *data)
+static int visit_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      char *pool, xlrbd__pool_fn *fn, void *data)
 {
 	struct xlrbd_spec spec = { .pool = pool };
-	struct xlrbd__ceph own = *ceph;
-	char *names = NULL;
-	size_t at, size = 0;
+	struct xlrbd__image in;
+	char *names;
+	size_t at, size;
 	int rc;
 
-	xlrbd__ceph_arm(&own);
+	rc = xlrbd__ceph_enter(ctx, ceph, &spec, &in);
 	/* Deleted this moment: nothing to see. */
-	if (rados_ioctx_create(own.cluster, pool, &own.io) < 0)
+	if (rc == -ENOENT) {
+		xlrbd__begin(ctx);
 		return 0;
-	names = list_namespaces(&own, &size);
-	rados_ioctx_destroy(own.io);
-	own.io = NULL;
-	rc = fn(data, &own, &spec);
+	}
+	if (rc < 0)
+		return rc;
+	names = list_namespaces(ceph, &size);
+	rc = fn(data, &spec);
 	for (at = 0; !rc && at < size; at += strlen(spec.ns) + 1) {
 		spec.ns = names + at;
 		if (*spec.ns)
-			rc = fn(data, &own, &spec);
+			rc = fn(data, &spec);
 	}
-	if (own.io)
-		rados_ioctx_destroy(own.io);
-	ceph->op_timeout_s = own.op_timeout_s;
 	free(names);
 	return rc;
 }
 
 int xlrbd__ceph_each_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			  pool_fn *fn, void *data)
+			  xlrbd__pool_fn *fn, void *data)
 {
 	char *names = list_pools(ceph);
 	char *name;
@@ -192,7 +181,7 @@ int xlrbd__ceph_each_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	if (!names)
 		return xlrbd__fail_nomem(ctx);
 	for (name = names; !rc && *name; name += strlen(name) + 1)
-		rc = visit_pool(ceph, name, fn, data);
+		rc = visit_pool(ctx, ceph, name, fn, data);
 	free(names);
 	return rc;
 }

@@ -185,12 +185,29 @@ int xlrbd__ceph_open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 {
 	int r;
 
+	if (ceph->io)
+		rados_ioctx_destroy(ceph->io);
+	ceph->io = NULL;
 	xlrbd__ceph_arm(ceph);
 	r = rados_ioctx_create2(ceph->cluster, image->pool_id, &ceph->io);
 	if (r < 0)
 		return xlrbd__ceph_fail(ctx, ceph, r, "open pool", image->pool);
 	rados_set_pool_full_try(ceph->io);
 	rados_ioctx_set_namespace(ceph->io, image->ns);
+	return 0;
+}
+
+int xlrbd__ceph_share(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
+		      struct xlrbd__ceph **copy_out)
+{
+	struct xlrbd__ceph *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return xlrbd__fail_nomem(ctx);
+	*copy = *ceph;
+	copy->io = NULL;
+	copy->in_use = true;
+	*copy_out = copy;
 	return 0;
 }
 

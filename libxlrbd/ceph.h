@@ -17,7 +17,8 @@ struct xlrbd__ceph {
 	int64_t op_timeout_s;	/* as librados was last told */
 	char entity[80];	/* "client.xen" */
 	char conf[256];
-	bool in_use;		/* by a thread that never came back */
+	bool in_use;		/* by others: a thread that never came back, or
+				   the one that it is a copy of */
 };
 
 /* Before each call of librados: gives it the time that is left. */

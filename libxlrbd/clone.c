@@ -207,7 +207,7 @@ static int is_held(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	for (i = 0; !rc && i < entries.n; i++) {
 		const struct xlrbd__entry *entry = &entries.v[i];
 
-		if (entry->cookie.state == XLRBD__FENCED ||
+		if (entry->cookie.state == XLRBD_FENCED ||
 		    (own && (!strcmp(entry->text, own->held) ||
 			     !strcmp(entry->text, own->pending))))
 			continue;

@@ -49,23 +49,40 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 /* The sentence for what an operation on the cluster came back with. */
 int xlrbd__ceph_fail(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
 		     int r, const char *tried, const char *what);
-/* Does a living client at @addr watch the image?  Or a negative errno value. */
-int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd__image *image, const char *what,
-			   const char *addr) XLRBD__CHECKED;
-/* Calls @fn for each pool and namespace, with a connection to just that. */
+/* The addresses of the clients that watch an image. */
+struct xlrbd__watchers {
+	size_t n;
+	char **v;
+};
+
+int xlrbd__ceph_watchers(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			 const struct xlrbd__image *image, const char *what,
+			 struct xlrbd__watchers *watchers_out) XLRBD__CHECKED;
+void xlrbd__watchers_dispose(struct xlrbd__watchers *watchers);
+bool xlrbd__watchers_have(const struct xlrbd__watchers *watchers,
+			  const char *addr);
+/*
+ * Calls @fn for each pool and namespace, until it fails; changes what pool the
+ * connection has open.
+ */
+typedef int xlrbd__pool_fn(void *data, const struct xlrbd_spec *pool);
 int xlrbd__ceph_each_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			  int (*fn)(void *data, struct xlrbd__ceph *ceph,
-				    const struct xlrbd_spec *pool),
-			  void *data) XLRBD__CHECKED;
-/* Calls @fn for each image of the pool, until it fails; @what is its name. */
-int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd_spec *spec,
-			   int (*fn)(void *data,
-				     const struct xlrbd__image *image,
-				     const char *what),
-			   void *data) XLRBD__CHECKED;
-/* For remove: the pool of an image that is known by id. */
+			  xlrbd__pool_fn *fn, void *data) XLRBD__CHECKED;
+/*
+ * The images of @pool, which is opened, with name and id, as an array that the
+ * caller frees.
+ */
+int xlrbd__ceph_list_images(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			    const struct xlrbd_spec *pool, const char *what,
+			    struct xlrbd__image **images_out, size_t *n_out)
+	XLRBD__CHECKED;
+/*
+ * The same connection for another thread, or another pool at the same time; to
+ * be closed before the original.
+ */
+int xlrbd__ceph_share(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
+		      struct xlrbd__ceph **copy_out) XLRBD__CHECKED;
+/* The pool of an image that is known by id. */
 int xlrbd__ceph_open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			  const struct xlrbd__image *image) XLRBD__CHECKED;
 /* Is there an image of that name in the pool of @spec?  1, 0 or a failure. */
@@ -151,6 +168,28 @@ int xlrbd__ceph_remove_made(struct xlrbd__ceph *ceph, const char *name,
 	XLRBD__CHECKED;
 int xlrbd__ceph_trash_image(struct xlrbd__ceph *ceph, const char *name,
 			    const char *id) XLRBD__CHECKED;
+
+/* ceph-map.c: an object that maps keys to values, in the pool that was opened */
+
+/* One of several changes that happen together or not at all. */
+struct xlrbd__map_change {
+	const char *key;
+	const char *old;	/* "": not there */
+	const char *new;	/* NULL: to be removed */
+};
+
+/* -ECANCELED if one of the old values is another by now. */
+int xlrbd__ceph_map_change(struct xlrbd__ceph *ceph, const char *object,
+			   const struct xlrbd__map_change *changes, size_t n)
+	XLRBD__CHECKED;
+typedef int xlrbd__map_fn(void *data, const char *key, const char *value);
+/* Calls @fn for each key that begins with @prefix, until it returns not 0. */
+int xlrbd__ceph_map_each(struct xlrbd__ceph *ceph, const char *object,
+			 const char *prefix, xlrbd__map_fn *fn, void *data)
+	XLRBD__CHECKED;
+/* The pool and namespace of @spec, which may name no pool. */
+int xlrbd__ceph_go_to(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd_spec *spec) XLRBD__CHECKED;
 
 /* access.c: what the kernel has to be told to reach an image */
 

@@ -29,10 +29,15 @@ enum field {
 };
 
 static const char *const states[] = {
-	[XLRBD__PENDING] = "pending",
-	[XLRBD__HELD] = "held",
-	[XLRBD__FENCED] = "fenced",
+	[XLRBD_PENDING] = "pending",
+	[XLRBD_HELD] = "held",
+	[XLRBD_FENCED] = "fenced",
 };
+
+const char *xlrbd_state_name(enum xlrbd_state state)
+{
+	return (size_t)state < XLRBD__ARRAY_SIZE(states) ? states[state] : "";
+}
 
 void xlrbd__cookie_format(const struct xlrbd__cookie *cookie,
 			  char out[XLRBD__COOKIE_MAX])
@@ -74,11 +79,11 @@ void xlrbd__cookie_format(const struct xlrbd__cookie *cookie,
 	}
 }
 
-static bool parse_state(const char *text, enum xlrbd__state *state_out)
+static bool parse_state(const char *text, enum xlrbd_state *state_out)
 {
-	enum xlrbd__state state;
+	enum xlrbd_state state;
 
-	for (state = XLRBD__PENDING; state <= XLRBD__FENCED; state++) {
+	for (state = XLRBD_PENDING; state <= XLRBD_FENCED; state++) {
 		if (strcmp(text, states[state]) != 0)
 			continue;
 		*state_out = state;

@@ -83,7 +83,7 @@ int xlrbd__entry_bury(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	char text[XLRBD__COOKIE_MAX];
 	int r;
 
-	tombstone.state = XLRBD__FENCED;
+	tombstone.state = XLRBD_FENCED;
 	tombstone.time = time(NULL);
 	xlrbd__cookie_format(&tombstone, text);
 	r = xlrbd__ceph_lock_shared(ceph, image, entry->lock, XLRBD__LOCK_TAG,

@@ -5,8 +5,8 @@
  *
  * Only what is certainly this host's, and certainly unused, is touched.  Dom0s
  * that were installed from one image share a machine-id, and names are given
- * twice; so a held entry of an earlier boot is ours only if its address is too, and
- * no client lives there.
+ * twice; so a held entry of an earlier boot is ours only if its address is too,
+ * and no client lives there.
  */
 #include "config.h"
 
@@ -115,19 +115,19 @@ static int is_leftover(struct sweep *sweep, const struct xlrbd__image *image,
 	    strcmp(cookie->host.machine_id, sweep->host.machine_id) != 0)
 		return 0;
 	if (!strcmp(cookie->host.boot_id, sweep->host.boot_id))
-		return cookie->state == XLRBD__FENCED ?
+		return cookie->state == XLRBD_FENCED ?
 		       is_dead(sweep, what, cookie) :
 		       is_orphan(sweep, image, cookie);
 	/*
 	 * Its helper died with that boot; or it is a twin's, which looks for
 	 * it again before it uses the disk.
 	 */
-	if (cookie->state == XLRBD__PENDING)
+	if (cookie->state == XLRBD_PENDING)
 		return 1;
 	if (!xlrbd__host_has_address(cookie->addr))
 		return 0;
-	watched = xlrbd__ceph_is_watched(sweep->ctx, sweep->ceph, image, what,
-					 cookie->addr);
+	watched = xlrbd__is_watched(sweep->ctx, sweep->ceph, image, what,
+				    cookie->addr);
 	return watched < 0 ? watched : !watched;
 }
 
@@ -148,18 +148,14 @@ static int sweep_entry(struct sweep *sweep, const struct xlrbd__image *image,
 	return 0;
 }
 
-static int sweep_image(struct sweep *sweep, const struct xlrbd__image *image,
-		       const char *what)
+static int sweep_entries(struct sweep *sweep, const struct xlrbd__image *image,
+			 const char *what, const struct xlrbd__entries *entries)
 {
-	struct xlrbd__entries entries;
 	size_t i;
-	int rc;
+	int rc = 0;
 
-	rc = xlrbd__entries_list(sweep->ctx, sweep->ceph, image, what,
-				 &entries);
-	for (i = 0; !rc && i < entries.n; i++)
-		rc = sweep_entry(sweep, image, what, &entries.v[i]);
-	xlrbd__entries_dispose(&entries);
+	for (i = 0; !rc && i < entries->n; i++)
+		rc = sweep_entry(sweep, image, what, &entries->v[i]);
 	return rc;
 }
 
@@ -168,26 +164,60 @@ int xlrbd__gc_entries(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 		      const struct xlrbd__image *image, const char *what)
 {
 	struct sweep sweep = { .ctx = ctx, .store = store, .ceph = ceph };
+	struct xlrbd__entries entries;
 	int rc;
 
 	rc = xlrbd__host_read(ctx, &sweep.host);
 	if (!rc)
-		rc = sweep_image(&sweep, image, what);
+		rc = xlrbd__entries_list(ctx, ceph, image, what, &entries);
+	if (rc < 0)
+		return rc;
+	rc = sweep_entries(&sweep, image, what, &entries);
+	xlrbd__entries_dispose(&entries);
 	return rc < 0 ? rc : sweep.done;
 }
 
-static int sweep_one(void *data, const struct xlrbd__image *image,
-		     const char *what)
+static int sweep_image(struct sweep *sweep, const struct xlrbd__found *found)
 {
-	struct sweep *sweep = data;
 	int rc, done = sweep->done;
 
-	rc = sweep_image(sweep, image, what);
+	if (found->rc)
+		return xlrbd__fail(sweep->ctx, found->rc, "%s",
+				   found->trouble);
+	if (!found->entries.n)
+		return 0;
+	rc = xlrbd__ceph_open_pool(sweep->ctx, sweep->ceph, &found->image);
+	if (!rc)
+		rc = sweep_entries(sweep, &found->image, found->what,
+				   &found->entries);
 	/* Did one of them keep an ephemeral image? */
 	if (!rc && sweep->done > done)
-		rc = xlrbd__clone_drop(sweep->ctx, sweep->ceph, image, NULL,
-				       what);
+		rc = xlrbd__clone_drop(sweep->ctx, sweep->ceph, &found->image,
+				       NULL, found->what);
 	return rc < 0 ? rc : 0;
+}
+
+/* An image in trouble does not keep the others from being looked at. */
+static int sweep_images(struct sweep *sweep, const struct xlrbd_spec *pool)
+{
+	struct xlrbd_spec where = {
+		.pool = pool->pool ? pool->pool : (char *)XLRBD__DEFAULT_POOL,
+		.ns = pool->ns,
+	};
+	struct xlrbd__scan scan;
+	size_t i;
+	int rc, r;
+
+	rc = xlrbd__scan(sweep->ctx, sweep->ceph, &where, false, &scan);
+	if (rc < 0)
+		return rc;
+	for (i = 0; i < scan.n; i++) {
+		r = sweep_image(sweep, &scan.v[i]);
+		if (!rc)
+			rc = r;
+	}
+	xlrbd__scan_dispose(&scan);
+	return rc;
 }
 
 /* What was cut off by a takeover stays dead until its domain is gone. */
@@ -231,8 +261,7 @@ static int sweep_pool(struct sweep *sweep, const struct xlrbd_spec *spec)
 	if (!rc)
 		rc = warn_of_dead_maps(sweep);
 	if (!rc)
-		rc = xlrbd__ceph_each_image(sweep->ctx, sweep->ceph, spec,
-					    sweep_one, sweep);
+		rc = sweep_images(sweep, spec);
 	xlrbd__ceph_close(sweep->ctx, sweep->ceph);
 	return rc;
 }

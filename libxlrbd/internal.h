@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "libxlrbd.h"
+#include "libxlrbd-cluster.h"
 
 #define XLRBD__CHECKED	__attribute__((warn_unused_result))
 #define XLRBD__PRINTF(f, a) __attribute__((format(printf, f, a)))
@@ -68,7 +69,7 @@ bool xlrbd__deadline_pause(const struct xlrbd__deadline *deadline,
 
 #define XLRBD__DEFAULT_POOL "rbd"
 
-/* "pool/ns/image@snap" for messages; freed by the caller. */
+/* "pool/ns/image@snap", as far as it says, for messages; freed by caller. */
 char *xlrbd__spec_name(const struct xlrbd_spec *spec);
 bool xlrbd__mode_writes(enum xlrbd_mode mode);
 /* Can krbd and librbd be told of it? */
@@ -307,6 +308,14 @@ int xlrbd__clone_grow(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 int xlrbd__clone_drop(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 		      const struct xlrbd__image *image,
 		      const struct xlrbd__lock *own, const char *what)
+	XLRBD__CHECKED;
+
+/* definition.c: what a domain is, as text; definitions.c: kept in a pool */
+
+/* Freed by the caller; NULL if it is not UTF-8, or there is no memory. */
+char *xlrbd__definition_encode(const struct xlrbd_definition *d);
+/* 0, -ENOMEM, or -EPROTO if the text is not of this format. */
+int xlrbd__definition_decode(const char *text, struct xlrbd_definition *d)
 	XLRBD__CHECKED;
 
 /* gc.c: what this host has left behind */

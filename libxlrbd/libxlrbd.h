@@ -4,10 +4,12 @@
  *
  * Every function that can fail returns 0 or a negative errno value and keeps
  * one sentence about the failure in the context; see xlrbd_error().  The
- * library never prints, never exits, never changes signal handling and starts
- * no thread of its own but one that waits for monitors in a takeover (librados
- * does).  A context must not be used by two
- * threads at once; different contexts are independent.
+ * library never prints, never exits, never changes signal handling and leaves
+ * no thread of its own behind (librados does, while connected).  A context must
+ * not be used by two threads at once; different contexts are independent.
+ *
+ * This header is about one disk; libxlrbd-cluster.h is about all that are in
+ * the cluster.
  */
 #ifndef LIBXLRBD_H
 #define LIBXLRBD_H
@@ -200,74 +202,6 @@ int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path);
  *	-ETIMEDOUT the cluster did not answer; its lock entry remains
  */
 int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path);
-
-/**
- * xlrbd_gc() - clean up what this host has left behind
- * @ctx: the context
- * @pool: where to look for entries: pool and ns, and how to connect; the
- *	other members are not looked at
- *
- * Undoes what is on record for disks that libxl no longer knows, and breaks
- * lock entries in the pool that this host made in an earlier life, or for disks
- * that it no longer has.  Never touches what a living disk uses, a mapping that
- * an add did not make, or what could be another host's.
- *
- * Blocks for a timeout= of the pool's spec, and of each record, at most.
- *
- * Return: how many things were cleaned up, or a negative errno value after
- * having done what could be done.
- */
-int xlrbd_gc(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool);
-
-/* Who holds an image; strings are owned by who passes it on. */
-struct xlrbd_holder {
-	const char *image;	/* "pool/namespace/image" */
-	enum xlrbd_mode mode;
-	const char *domain;	/* its name */
-	const char *uuid;
-	const char *host;
-	const char *address;	/* of the host's krbd client: "ip:0/nonce" */
-	int64_t since;		/* seconds since 1970, by the host's clock */
-};
-
-/*
- * Asked before anything is fenced, with all disks that will be cut off: those
- * of the pools that this cephx user may read.  The deadline goes on meanwhile,
- * so this is not the moment to ask a human: rather say false, ask, and call
- * xlrbd_takeover() again.
- */
-typedef bool xlrbd_confirm_fn(void *data, const struct xlrbd_holder *cut_off,
-			      size_t n);
-
-/**
- * xlrbd_takeover() - take an image from a host that is dead
- * @ctx: the context
- * @spec: the image and how to connect; mode says for what it is wanted
- *	(XLRBD_MODE_UNSET: for writing)
- * @confirm: asked before the fence; NULL is for yes
- * @data: passed to @confirm
- *
- * For each holder that stands in the way, and shows no sign of life: blocklists
- * the client of its host's kernel for five years, so that nothing it has queued
- * can reach the image any more, and replaces its lock entry by a tombstone,
- * which keeps its old copy from arriving by migration until xlrbd_gc() on that
- * host has found it dead.  All disks that share that client are cut off with
- * it.  An image that nobody holds is a success.  xlrbd_vbd_add() does the same
- * for a target with takeover=fence.
- *
- * The cephx user needs no more than mon 'profile rbd' osd 'profile rbd'.
- * Blocks for spec->timeout_s seconds at most.
- *
- * Return: 0, or among others
- *	-EBUSY	a holder is alive: it, or another map of its client, has a
- *		watch, which ends 30 s after a client's death (ceph:
- *		osd_client_watch_timeout)
- *	-EEXIST	its client is fenced already, but not for long enough: krbd
- *		does so for an hour when it breaks a lock
- *	-ECANCELED @confirm said no
- */
-int xlrbd_takeover(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
-		   xlrbd_confirm_fn *confirm, void *data);
 
 /**
  * xlrbd_vbd_report() - tell libxl why an add failed

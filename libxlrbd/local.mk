@@ -4,6 +4,7 @@
 # replace by fakes.
 libxlrbd_pure_sources = \
 	libxlrbd/libxlrbd.h \
+	libxlrbd/libxlrbd-cluster.h \
 	libxlrbd/internal.h \
 	libxlrbd/attach.h \
 	libxlrbd/cluster.h \
@@ -13,12 +14,15 @@ libxlrbd_pure_sources = \
 	libxlrbd/conf.c \
 	libxlrbd/cookie.c \
 	libxlrbd/deadline.c \
+	libxlrbd/definition.c \
+	libxlrbd/definitions.c \
 	libxlrbd/detach.c \
 	libxlrbd/entries.c \
 	libxlrbd/error.c \
 	libxlrbd/escape.c \
 	libxlrbd/features.c \
 	libxlrbd/gc.c \
+	libxlrbd/holders.c \
 	libxlrbd/inspect.c \
 	libxlrbd/keyring.c \
 	libxlrbd/lock.c \
@@ -26,6 +30,7 @@ libxlrbd_pure_sources = \
 	libxlrbd/name.c \
 	libxlrbd/options.c \
 	libxlrbd/rules.c \
+	libxlrbd/scan.c \
 	libxlrbd/spec.c \
 	libxlrbd/takeover.c
 
@@ -38,6 +43,7 @@ libxlrbd_world_sources = \
 	libxlrbd/ceph-fence.c \
 	libxlrbd/ceph-image.c \
 	libxlrbd/ceph-lock.c \
+	libxlrbd/ceph-map.c \
 	libxlrbd/ceph-pool.c \
 	libxlrbd/file.c \
 	libxlrbd/host.c \
@@ -49,7 +55,7 @@ libxlrbd_libs = -lrbd -lrados -lkeyutils -linih -lresolv -lpthread \
 	$(XENSTORE_LIBS) $(JANSSON_LIBS)
 
 lib_LTLIBRARIES = libxlrbd/libxlrbd.la
-include_HEADERS = libxlrbd/libxlrbd.h
+include_HEADERS = libxlrbd/libxlrbd.h libxlrbd/libxlrbd-cluster.h
 pkgconfig_DATA = libxlrbd/libxlrbd.pc
 dist_man_MANS += libxlrbd/libxlrbd.3
 EXTRA_DIST += libxlrbd/libxlrbd.sym

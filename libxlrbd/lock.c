@@ -68,12 +68,12 @@ int xlrbd__lock_refuse(struct xlrbd_ctx *ctx, const char *what,
 	snprintf(domain, sizeof(domain), "%.*s",
 		 (int)xlrbd__own_name_length(other->domain), other->domain);
 	xlrbd__time_text(other->time, since);
-	if (other->state == XLRBD__FENCED)
+	if (other->state == XLRBD_FENCED)
 		return xlrbd__fail(ctx, -EBUSY,
 				   "%s: taken over from domain %s (%s) on host %s at %s; what migrates now may be that old copy: run `block-rbd gc` on host %s first, see TAKEOVER in block-rbd(8)",
 				   what, domain, other->uuid,
 				   other->host.name, since, other->host.name);
-	if (other->state == XLRBD__PENDING)
+	if (other->state == XLRBD_PENDING)
 		return xlrbd__fail(ctx, -EBUSY,
 				   "%s: being attached for %s by domain %s (%s) on host %s at this moment; one of you may have it: try again if the other fails",
 				   what, doing(other->mode), domain,
@@ -151,7 +151,7 @@ static int judge(struct round *round, const char *name,
 		return refuse(round->ctx, round->what, &other);
 	if (!xlrbd__lock_conflicts(round->me, &other))
 		return GRANTED;
-	if (other.state == XLRBD__HELD)
+	if (other.state == XLRBD_HELD)
 		return round->past_held ? HELD :
 		       refuse(round->ctx, round->what, &other);
 	if (other.time + PENDING_LIFE_S < round->me->time)

@@ -7,18 +7,8 @@
 
 /* cookie.c: one lock entry, as text and as a struct */
 
-enum xlrbd__state {
-	XLRBD__PENDING,		/* on its way to be attached */
-	XLRBD__HELD,		/* mapped */
-	/*
-	 * A tombstone: was held when a takeover fenced it.  Keeps nobody away
-	 * but what may be its old copy, arriving by migration.
-	 */
-	XLRBD__FENCED
-};
-
 struct xlrbd__cookie {
-	enum xlrbd__state state;
+	enum xlrbd_state state;
 	enum xlrbd_mode mode;
 	struct xlrbd__host host;
 	unsigned int domid, devid;
@@ -135,6 +125,36 @@ int xlrbd__entry_break(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 int xlrbd__entry_bury(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 		      const struct xlrbd__image *image, const char *what,
 		      const struct xlrbd__entry *entry) XLRBD__CHECKED;
+
+/* scan.c: the entries of all images */
+
+struct xlrbd__found {
+	struct xlrbd__image image;	/* name and id; no name: a pool */
+	char *what;		/* "pool/ns/image" */
+	struct xlrbd__entries entries;
+	struct xlrbd__watchers watchers;	/* if asked for, of held ones */
+	int rc;			/* why there may be more, or 0 */
+	char *trouble;		/* the sentence for it, or NULL */
+};
+
+struct xlrbd__scan {
+	size_t n;
+	struct xlrbd__found *v;
+};
+
+/*
+ * Looks at the image that @where names, or all in its pool and namespace, or, if
+ * it names no pool, in every one.  What cannot be looked at is among the
+ * results; an image that is named and not there is a failure.
+ */
+int xlrbd__scan(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		const struct xlrbd_spec *where, bool with_watchers,
+		struct xlrbd__scan *scan_out) XLRBD__CHECKED;
+void xlrbd__scan_dispose(struct xlrbd__scan *scan);
+/* Does a living client at @addr watch the image?  Or a negative errno value. */
+int xlrbd__is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd__image *image, const char *what,
+		      const char *addr) XLRBD__CHECKED;
 
 /* takeover.c: the disks of a dead host */
 

@@ -70,7 +70,7 @@ static bool is_next_of(const struct xlrbd__cookie *me,
 bool xlrbd__lock_conflicts(const struct xlrbd__cookie *me,
 			   const struct xlrbd__cookie *other)
 {
-	if (other->state == XLRBD__FENCED)
+	if (other->state == XLRBD_FENCED)
 		return false;
 	/* A snapshot stays still whatever is written to its image. */
 	if (me->snap[0] || other->snap[0])
@@ -84,5 +84,5 @@ bool xlrbd__lock_conflicts(const struct xlrbd__cookie *me,
 bool xlrbd__lock_bars(const struct xlrbd__cookie *tombstone,
 		      const struct xlrbd__cookie *me)
 {
-	return tombstone->state == XLRBD__FENCED && is_next_of(me, tombstone);
+	return tombstone->state == XLRBD_FENCED && is_next_of(me, tombstone);
 }

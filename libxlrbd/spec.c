@@ -221,9 +221,10 @@ char *xlrbd__spec_name(const struct xlrbd_spec *spec)
 	char *name;
 	int r;
 
-	r = asprintf(&name, "%s%s%s/%s%s%s",
+	r = asprintf(&name, "%s%s%s%s%s%s%s",
 		     spec->pool ? spec->pool : XLRBD__DEFAULT_POOL,
-		     spec->ns ? "/" : "", spec->ns ? spec->ns : "", spec->image,
+		     spec->ns ? "/" : "", spec->ns ? spec->ns : "",
+		     spec->image ? "/" : "", spec->image ? spec->image : "",
 		     spec->snap ? "@" : "", spec->snap ? spec->snap : "");
 	return r < 0 ? NULL : name;
 }

@@ -63,8 +63,8 @@ static int check_dead(struct takeover *t, const struct xlrbd__cookie *foe)
 	if (xlrbd__krbd_has_client(foe->addr))
 		return xlrbd__lock_refuse(t->ctx, t->what, foe,
 					  "not taken over: that is this very host; see `xl list`, then `block-rbd gc`");
-	watched = xlrbd__ceph_is_watched(t->ctx, t->ceph, t->image, t->what,
-					 foe->addr);
+	watched = xlrbd__is_watched(t->ctx, t->ceph, t->image, t->what,
+				    foe->addr);
 	if (watched > 0)
 		return refuse(t, foe, t->what);
 	return watched;
@@ -82,7 +82,7 @@ static int find_foes(struct takeover *t)
 	/* To the front; the rest is disposed of with them. */
 	for (i = 0; i < t->foes.n; i++) {
 		entry = t->foes.v[i];
-		if (entry.cookie.state != XLRBD__HELD ||
+		if (entry.cookie.state != XLRBD_HELD ||
 		    !xlrbd__lock_conflicts(t->me, &entry.cookie))
 			continue;
 		t->foes.v[i] = t->foes.v[n];
@@ -126,58 +126,70 @@ static int add_victim(struct takeover *t, const char *image,
 	return 0;
 }
 
-/* What walking through the pools takes. */
-struct walk {
-	struct takeover *t;
-	struct xlrbd__ceph *ceph;
-};
-
-static int look_for_victims(void *data, const struct xlrbd__image *image,
-			    const char *what)
+/* Its entries whose clients the fence will meet; none may be alive. */
+static int judge_image(struct takeover *t, struct xlrbd__ceph *ceph,
+		       const struct xlrbd__found *found)
 {
-	struct walk *walk = data;
-	struct takeover *t = walk->t;
-	const struct xlrbd__cookie *foe;
-	struct xlrbd__entries entries;
 	size_t i;
-	int rc;
+	int rc = 0;
 
-	rc = xlrbd__entries_list(t->ctx, walk->ceph, image, what, &entries);
-	for (i = 0; !rc && i < entries.n; i++) {
-		const struct xlrbd__cookie *cookie = &entries.v[i].cookie;
+	for (i = 0; !rc && i < found->entries.n; i++) {
+		const struct xlrbd__cookie *cookie =
+			&found->entries.v[i].cookie;
+		const struct xlrbd__cookie *foe =
+			cookie->state == XLRBD_HELD ? foe_at(t, cookie->addr) :
+						       NULL;
 
-		foe = cookie->state == XLRBD__HELD ? foe_at(t, cookie->addr) :
-						     NULL;
 		if (!foe)
 			continue;
-		rc = xlrbd__ceph_is_watched(t->ctx, walk->ceph, image, what,
-					    cookie->addr);
+		rc = xlrbd__ceph_open_pool(t->ctx, ceph, &found->image);
+		if (!rc)
+			rc = xlrbd__is_watched(t->ctx, ceph, &found->image,
+					       found->what, cookie->addr);
 		if (rc > 0)
-			rc = refuse(t, foe, what);
+			rc = refuse(t, foe, found->what);
 		else if (!rc)
-			rc = add_victim(t, what, cookie);
+			rc = add_victim(t, found->what, cookie);
 	}
-	xlrbd__entries_dispose(&entries);
 	return rc;
 }
 
-static int visit_pool(void *data, struct xlrbd__ceph *ceph,
-		      const struct xlrbd_spec *pool)
+/* Others' pools: what we may not see, we cannot list. */
+static bool is_not_ours(struct takeover *t, const struct xlrbd__found *found)
 {
-	struct takeover *t = data;
-	struct walk walk = { .t = t, .ceph = ceph };
+	if (found->image.name[0] ||
+	    (found->rc != -EPERM && found->rc != -EACCES))
+		return false;
+	xlrbd__log(t->ctx, LOG_INFO,
+		   "pool %s: not looked at for disks of the host that is to be fenced: no access",
+		   found->what);
+	return true;
+}
+
+static int find_victims(struct takeover *t)
+{
+	const struct xlrbd_spec everywhere = { .pool = NULL };
+	struct xlrbd__ceph *ceph;
+	struct xlrbd__scan scan;
+	size_t i;
 	int rc;
 
-	rc = xlrbd__ceph_each_image(t->ctx, ceph, pool, look_for_victims,
-				    &walk);
-	if (rc != -EPERM && rc != -EACCES)
+	rc = xlrbd__ceph_share(t->ctx, t->ceph, &ceph);
+	if (rc < 0)
 		return rc;
-	/* Others' pools: what we may not see, we cannot list. */
-	xlrbd__begin(t->ctx);
-	xlrbd__log(t->ctx, LOG_INFO,
-		   "pool %s%s%s: not looked at for disks of the host that is to be fenced: no access",
-		   pool->pool, pool->ns ? "/" : "", pool->ns ? pool->ns : "");
-	return 0;
+	rc = xlrbd__scan(t->ctx, ceph, &everywhere, false, &scan);
+	for (i = 0; !rc && i < scan.n; i++) {
+		const struct xlrbd__found *found = &scan.v[i];
+
+		if (!found->rc)
+			rc = judge_image(t, ceph, found);
+		else if (!is_not_ours(t, found))
+			rc = xlrbd__fail(t->ctx, found->rc, "%s",
+					 found->trouble);
+	}
+	xlrbd__scan_dispose(&scan);
+	xlrbd__ceph_close(t->ctx, ceph);
+	return rc;
 }
 
 /* Tells what will be cut off, and asks whether that is wanted. */
@@ -239,7 +251,7 @@ static int evict(struct takeover *t)
 
 	rc = find_foes(t);
 	if (!rc && t->foes.n)
-		rc = xlrbd__ceph_each_pool(t->ctx, t->ceph, visit_pool, t);
+		rc = find_victims(t);
 	if (!rc && t->foes.n)
 		rc = ask(t);
 	if (!rc)

@@ -12,7 +12,7 @@
 #define MACHINE	"0123456789abcdef0123456789abcdef"
 
 static const struct xlrbd__cookie example = {
-	.state = XLRBD__HELD,
+	.state = XLRBD_HELD,
 	.mode = XLRBD_MODE_W_SHARED,
 	.host = { "xen2", MACHINE, BOOT_ID },
 	.domid = 12, .devid = 51712,

@@ -60,7 +60,7 @@ static const struct {
 static void add_entry(enum change change)
 {
 	struct xlrbd__cookie cookie = {
-		.state = change == OTHER_BOOT_PENDING ? XLRBD__PENDING : XLRBD__HELD,
+		.state = change == OTHER_BOOT_PENDING ? XLRBD_PENDING : XLRBD_HELD,
 		.mode = XLRBD_MODE_W, .domid = 1, .devid = 51712,
 		.uuid = "82de1d03-0000-4000-8000-000000000009",
 		.addr = "10.77.0.11:0/42", .domain = "old",
@@ -70,7 +70,7 @@ static void add_entry(enum change change)
 	char text[XLRBD__COOKIE_MAX];
 
 	if (change >= TOMBSTONE)
-		cookie.state = XLRBD__FENCED;
+		cookie.state = XLRBD_FENCED;
 	if (change <= OTHER_BOOT_PENDING || change == TOMBSTONE_OTHER_BOOT)
 		cookie.host.boot_id[0] = '0';
 	if (change == OTHER_BOOT_OTHER_ADDRESS)

@@ -46,7 +46,7 @@ static void setup(void)
 	strcpy(other.host.boot_id, "b2");
 	strcpy(other.uuid, UUID_2);
 	strcpy(other.domain, "web2");
-	other.state = XLRBD__HELD;
+	other.state = XLRBD_HELD;
 	xlrbd__deadline_set(&deadline, 300);
 }
 
@@ -78,7 +78,7 @@ static int attach(void)
 
 static int promote(void)
 {
-	me.state = XLRBD__HELD;
+	me.state = XLRBD_HELD;
 	strcpy(me.addr, "10.77.0.11:0/42");
 	xlrbd__lock_prepare_held(&lock, &me);
 	return xlrbd__lock_promote(ctx, NULL, &image, "rbd/web1", &lock);
@@ -124,7 +124,7 @@ END_TEST
 START_TEST(same_vbd_again)
 {
 	other = me;
-	other.state = XLRBD__HELD;
+	other.state = XLRBD_HELD;
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), 0);
 }
@@ -134,7 +134,7 @@ END_TEST
 START_TEST(stub_domain)
 {
 	other = me;
-	other.state = XLRBD__HELD;
+	other.state = XLRBD_HELD;
 	strcpy(other.uuid, UUID_2);
 	other.domid = 7;
 	if (_i == 0)
@@ -156,7 +156,7 @@ END_TEST
 START_TEST(other_boot_is_not_the_same_vbd)
 {
 	other = me;
-	other.state = XLRBD__HELD;
+	other.state = XLRBD_HELD;
 	strcpy(other.host.boot_id, "b0");
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), -EBUSY);
@@ -219,7 +219,7 @@ END_TEST
 /* "xlrbd1,pending,w,xen1" sorts before "xlrbd1,pending,w,xen2". */
 START_TEST(higher_pending_withdraws)
 {
-	other.state = XLRBD__PENDING;
+	other.state = XLRBD_PENDING;
 	strcpy(other.host.name, "xen0");
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), -EBUSY);
@@ -237,7 +237,7 @@ static void other_withdraws_later(void)
 
 START_TEST(lower_pending_waits)
 {
-	other.state = XLRBD__PENDING;
+	other.state = XLRBD_PENDING;
 	add_other_under("xlrbd");
 	fake.on_list = other_withdraws_later;
 	ck_assert_int_eq(attach(), 0);
@@ -250,13 +250,13 @@ static void other_promotes_later(void)
 	if (fake.n_lists != 5)
 		return;
 	fake_break("client.200", "pending");
-	other.state = XLRBD__HELD;
+	other.state = XLRBD_HELD;
 	add_other_under("xlrbd");
 }
 
 START_TEST(lower_pending_yields_to_held)
 {
-	other.state = XLRBD__PENDING;
+	other.state = XLRBD_PENDING;
 	add_other_under("xlrbd");
 	fake.on_list = other_promotes_later;
 	ck_assert_int_eq(attach(), -EBUSY);
@@ -266,7 +266,7 @@ END_TEST
 
 START_TEST(lower_pending_waits_to_the_deadline_only)
 {
-	other.state = XLRBD__PENDING;
+	other.state = XLRBD_PENDING;
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), -EBUSY);
 	ck_assert_int_eq(xlrbd__deadline_left(&deadline), 0);
@@ -276,7 +276,7 @@ END_TEST
 
 START_TEST(stale_pending_is_broken)
 {
-	other.state = XLRBD__PENDING;
+	other.state = XLRBD_PENDING;
 	other.time = NOW - 61;
 	add_other_under("xlrbd");
 	ck_assert_int_eq(attach(), 0);
@@ -288,14 +288,14 @@ static void other_turns_out_alive(void)
 {
 	/* Its held entry is there by the time the breaker looks again. */
 	if (fake.n_lists == 3) {
-		other.state = XLRBD__HELD;
+		other.state = XLRBD_HELD;
 		add_other_under("xlrbd");
 	}
 }
 
 START_TEST(breaker_looks_again)
 {
-	other.state = XLRBD__PENDING;
+	other.state = XLRBD_PENDING;
 	other.time = NOW - 61;
 	add_other_under("xlrbd");
 	fake.on_list = other_turns_out_alive;

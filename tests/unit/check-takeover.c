@@ -32,7 +32,7 @@ static void setup(void)
 	ck_assert_int_eq(xlrbd_new(&ctx), 0);
 	strcpy(fake.params, "rbd:web1,takeover=fence");
 	memset(&foe, 0, sizeof(foe));
-	foe.state = XLRBD__HELD;
+	foe.state = XLRBD_HELD;
 	foe.mode = XLRBD_MODE_W;
 	foe.domid = 5;
 	foe.devid = 51712;
@@ -53,9 +53,9 @@ static void teardown(void)
 static const char *const takeover_steps[] = {
 	"add-pending", "list-rbd_lock", "list-xlrbd",	/* refused */
 	"list-rbd_lock", "list-xlrbd",			/* all have decided */
-	"list-rbd_lock", "list-xlrbd", "is-watched",	/* by whom; dead? */
-	"list-pools", "list-images", "list-rbd_lock", "list-xlrbd",
-	"is-watched",					/* its other disks */
+	"list-rbd_lock", "list-xlrbd", "watchers",	/* by whom; dead? */
+	"list-pools", "list-images", "open-pool", "list-rbd_lock",
+	"list-xlrbd", "open-pool", "watchers",		/* its other disks */
 	"fence", "add-fenced", "break-held",
 	"list-rbd_lock", "list-xlrbd",			/* and now? */
 	"access",
@@ -190,7 +190,7 @@ END_TEST
 START_TEST(pending_first)
 {
 	add_foe("client.9");
-	foe.state = XLRBD__PENDING;
+	foe.state = XLRBD_PENDING;
 	foe.time = 1LL << 40;
 	strcpy(foe.host.name, "xen0");
 	add_foe("client.10");
@@ -205,7 +205,7 @@ static void somebody_comes(void)
 	if (fake_count("fenced") != 1 || fake_count("held"))
 		return;
 	/* A destination that had joined the one that is buried now. */
-	foe.state = XLRBD__HELD;
+	foe.state = XLRBD_HELD;
 	strcpy(foe.domain, "web9--incoming");
 	strcpy(foe.addr, "10.77.0.13:0/7");
 	add_foe("client.10");
@@ -281,7 +281,7 @@ static const struct {
 
 START_TEST(tombstone)
 {
-	foe.state = XLRBD__FENCED;
+	foe.state = XLRBD_FENCED;
 	add_foe("client.9");
 	strcpy(fake.domain, arrivals[_i].domain);
 	strcpy(fake.uuid, arrivals[_i].uuid);

@@ -211,47 +211,72 @@ int xlrbd__ceph_trash_image(struct xlrbd__ceph *ceph, const char *name,
 	return 0;
 }
 
-int xlrbd__ceph_is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd__image *image, const char *what,
-			   const char *addr)
+static void watch(struct xlrbd__watchers *watchers, const char *addr)
 {
-	int rc = fake_step(ctx, "is-watched");
+	watchers->v[watchers->n++] = strdup(addr);
+}
+
+int xlrbd__ceph_watchers(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			 const struct xlrbd__image *image, const char *what,
+			 struct xlrbd__watchers *watchers_out)
+{
+	int rc = fake_step(ctx, "watchers");
+	struct xlrbd__cookie cookie;
+	size_t i;
 
 	(void)ceph;
 	(void)image;
 	(void)what;
 	if (rc < 0)
 		return rc;
-	return fake.watched_addr ? !strcmp(addr, fake.watched_addr) :
-				   fake.watched;
+	watchers_out->n = 0;
+	watchers_out->v = calloc(FAKE_LOCKERS_MAX + 1, sizeof(char *));
+	if (fake.watched_addr)
+		watch(watchers_out, fake.watched_addr);
+	for (i = 0; fake.watched && i < fake.n_lockers; i++)
+		if (xlrbd__cookie_parse(fake.lockers[i].cookie, &cookie))
+			watch(watchers_out, cookie.addr);
+	return 0;
 }
 
-int xlrbd__ceph_each_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			   const struct xlrbd_spec *spec,
-			   int (*fn)(void *data,
-				     const struct xlrbd__image *image,
-				     const char *what),
-			   void *data)
+int xlrbd__ceph_share(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
+		      struct xlrbd__ceph **copy_out)
 {
-	struct xlrbd__image image = { .pool = "rbd", .name = "web1" };
+	(void)ctx;
+	*copy_out = (struct xlrbd__ceph *)ceph;
+	fake.connections++;
+	return 0;
+}
+
+/* One image each time, so that scan.c needs no other thread. */
+int xlrbd__ceph_list_images(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			    const struct xlrbd_spec *pool, const char *what,
+			    struct xlrbd__image **images_out, size_t *n_out)
+{
 	int rc = fake_step(ctx, "list-images");
 
 	(void)ceph;
-	(void)spec;
-	strcpy(image.id, "1234");
-	return rc < 0 ? rc : fn(data, &image, "rbd/web1");
+	(void)pool;
+	(void)what;
+	if (rc < 0)
+		return rc;
+	*images_out = calloc(1, sizeof(**images_out));
+	strcpy((*images_out)->pool, "rbd");
+	strcpy((*images_out)->name, "web1");
+	strcpy((*images_out)->id, "1234");
+	*n_out = 1;
+	return 0;
 }
 
 int xlrbd__ceph_each_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-			  int (*fn)(void *data, struct xlrbd__ceph *ceph,
-				    const struct xlrbd_spec *pool),
-			  void *data)
+			  xlrbd__pool_fn *fn, void *data)
 {
 	char pool[] = "rbd";
 	struct xlrbd_spec spec = { .pool = pool };
 	int rc = fake_step(ctx, "list-pools");
 
-	return rc < 0 ? rc : fn(data, ceph, &spec);
+	(void)ceph;
+	return rc < 0 ? rc : fn(data, &spec);
 }
 
 int xlrbd__ceph_fence(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,

@@ -16,6 +16,7 @@ char fake_handle;
 void fake_reset(void)
 {
 	memset(&fake, 0, sizeof(fake));
+	fake_map_reset();
 	strcpy(fake.params, "rbd:web1");
 	strcpy(fake.vdev, "xvda");
 	strcpy(fake.domain, "web1");

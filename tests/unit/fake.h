@@ -48,6 +48,8 @@ struct fake {
 	/* Called before each listing of lockers: somebody else's move. */
 	void (*on_list)(void);
 	int n_lists;
+	/* And before each change of the map. */
+	void (*on_change)(void);
 };
 
 extern struct fake fake;
@@ -66,5 +68,11 @@ void fake_lock(const char *lock, const char *tag, bool exclusive,
 size_t fake_count(const char *state);
 /* Forgets an entry, as somebody else breaking it would. */
 void fake_break(const char *client, const char *state);
+
+/* The map of ceph-map.c; a value of NULL takes the key away. */
+void fake_map_reset(void);
+void fake_map_set(const char *key, const char *value);
+/* "" if there is none. */
+const char *fake_map_get(const char *key);
 
 #endif /* FAKE_H */

@@ -20,6 +20,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/check-takeover.c \
 	tests/unit/fake.c \
 	tests/unit/fake-ceph.c \
+	tests/unit/fake-map.c \
 	tests/unit/fake.h \
 	tests/unit/main.c \
 	tests/unit/unit.h
