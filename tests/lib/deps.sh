@@ -11,7 +11,7 @@ set -euo pipefail
 build=(
 	autoconf automake libtool make gcc libc6-dev pkg-config
 	librados-dev librbd-dev libxen-dev libkeyutils-dev libinih-dev
-	libjansson-dev check
+	libjansson-dev libsmartcols-dev check
 )
 # fuse3 and the daemons to run; libfuse3-dev since `make check` builds the
 # stand-in for krbd.

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * xlrbd create - start a domain here, if it runs nowhere
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "xlrbd.h"
+
+/* A definition in the pool, or a file: one that says where it lies is a file. */
+static int load(struct session *s, const char *what, char **name_out,
+		char **json_out)
+{
+	struct xlrbd_definition d;
+	json_t *config = NULL;
+	char *text;
+	int rc = DONE;
+
+	if (!strchr(what, '/')) {
+		if (xlrbd_definition_load(s->ctx, &s->where, what, &d) < 0)
+			return fail_ctx(s);
+		*name_out = d.name;
+		*json_out = d.json;
+		d.name = d.json = NULL;
+		xlrbd_definition_dispose(&d);
+		return DONE;
+	}
+	text = xlcfg_read(what);
+	rc = text ? xlcfg_parse(text, &config) : FAILED;
+	free(text);
+	if (rc)
+		return rc;
+	*name_out = strdup(text_of(json_object_get(config, "c_info"),
+				   "name"));
+	*json_out = json_dumps(config, JSON_COMPACT);
+	json_decref(config);
+	return *name_out && *json_out ? DONE : fail("out of memory");
+}
+
+/* Does it run on another host, or has it, and what then? */
+static int check_nowhere_else(struct session *s, const char *name)
+{
+	json_t *rows;
+	const json_t *row;
+	const char *status;
+	size_t i;
+	int rc;
+
+	rc = find_domains(s, name, &rows);
+	if (rc)
+		return rc;
+	json_array_foreach(rows, i, row) {
+		status = text_of(row, "status");
+		/* What this host has left behind goes with the attach. */
+		if (rc || !*status || !strcmp(status, "fenced") ||
+		    is_this_host(text_of(row, "host")))
+			continue;
+		if (!strcmp(status, "silent"))
+			rc = fail("%s: was running on %s, which is silent since up to 30 s or for ever; if it is dead: `xlrbd takeover %s`, then create it",
+				  name, text_of(row, "host"), name);
+		else
+			rc = fail("%s: runs on %s since %s (%s)", name,
+				  text_of(row, "host"), text_of(row, "since"),
+				  status);
+	}
+	json_decref(rows);
+	return rc;
+}
+
+static int start(struct session *s, const char *name, const char *json)
+{
+	unsigned int domid;
+	int rc;
+
+	rc = domain_create(json, &domid);
+	if (rc)
+		return rc;
+	rc = monitor_start(domid);
+	if (!rc && !(s->given & OPT_PAUSED))
+		rc = domain_act(DOMAIN_UNPAUSE, domid, name);
+	if (rc) {
+		if (domain_act(DOMAIN_DESTROY, domid, name))
+			fail("%s: not destroyed: run `xl destroy %u`", name,
+			     domid);
+		return rc;
+	}
+	if (!s->json)
+		printf("%s: domain %u\n", name, domid);
+	fflush(stdout);
+	return s->given & OPT_CONSOLE ?
+	       domain_act(DOMAIN_CONSOLE, domid, name) : DONE;
+}
+
+int cmd_create(struct session *s, int argc, char **argv)
+{
+	char *name = NULL, *json = NULL;
+	unsigned int domid;
+	int rc;
+
+	(void)argc;
+	rc = load(s, argv[0], &name, &json);
+	if (!rc)
+		rc = domain_find(name, &domid);
+	if (!rc && domid != NO_DOMAIN) {
+		printf("%s: runs here already, as domain %u\n", name, domid);
+		rc = monitor_adopt(domid, name);
+	} else if (!rc) {
+		rc = check_nowhere_else(s, name);
+		if (!rc)
+			rc = start(s, name, json);
+	}
+	free(name);
+	free(json);
+	return rc;
+}

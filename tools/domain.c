@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What can be done to a domain of this host.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "domain.h"
+
+int xl_open(struct xl *xl)
+{
+	memset(xl, 0, sizeof(*xl));
+	/* libxl would say in its own words that there is no hypervisor. */
+	if (access("/proc/xen/privcmd", F_OK) < 0 &&
+	    access("/dev/xen/privcmd", F_OK) < 0)
+		return fail("this machine is no Xen host: run this on one");
+	xl->logger = (xentoollog_logger *)xtl_createlogger_stdiostream(
+			stderr, XTL_ERROR, 0);
+	if (!xl->logger ||
+	    libxl_ctx_alloc(&xl->ctx, LIBXL_VERSION, 0, xl->logger)) {
+		xl_close(xl);
+		return fail("cannot talk to Xen: run this as root, in domain 0");
+	}
+	return DONE;
+}
+
+void xl_close(struct xl *xl)
+{
+	libxl_ctx_free(xl->ctx);
+	xtl_logger_destroy(xl->logger);
+}
+
+int xl_fail(int rc, const char *tried, const char *domain)
+{
+	return fail("%s: cannot %s it (libxl %d)", domain, tried, rc);
+}
+
+int domain_find(const char *name, unsigned int *domid_out)
+{
+	uint32_t domid;
+	struct xl xl;
+	int rc;
+
+	rc = xl_open(&xl);
+	if (rc)
+		return rc;
+	*domid_out = libxl_name_to_domid(xl.ctx, name, &domid) ? NO_DOMAIN :
+								   domid;
+	xl_close(&xl);
+	return DONE;
+}
+
+static int check_memory(struct xl *xl, libxl_domain_config *config)
+{
+	uint64_t needed, free;
+
+	if (libxl_domain_need_memory(xl->ctx, config, INVALID_DOMID,
+				     &needed) ||
+	    libxl_get_free_memory(xl->ctx, &free) || needed <= free)
+		return DONE;
+	return fail("%s: needs %llu MB of memory, and this host has %llu MB left; see `xl list`, or give Domain-0 less with `xl mem-set`",
+		    config->c_info.name, (unsigned long long)needed >> 10,
+		    (unsigned long long)free >> 10);
+}
+
+int domain_create(const char *json, unsigned int *domid_out)
+{
+	libxl_domain_config config;
+	uint32_t domid = INVALID_DOMID;
+	struct xl xl;
+	int rc, r;
+
+	rc = xl_open(&xl);
+	if (rc)
+		return rc;
+	libxl_domain_config_init(&config);
+	r = libxl_domain_config_from_json(xl.ctx, &config, json);
+	if (r)
+		rc = fail("the definition is not for this version of Xen: define it again");
+	if (!rc)
+		rc = check_memory(&xl, &config);
+	if (!rc) {
+		/* It destroys by itself what fails half-way. */
+		r = libxl_domain_create_new(xl.ctx, &config, &domid, NULL,
+					    NULL);
+		if (r)
+			rc = xl_fail(r, "create", config.c_info.name);
+	}
+	*domid_out = domid;
+	libxl_domain_config_dispose(&config);
+	xl_close(&xl);
+	return rc;
+}
+
+/* An ACPI guest without PV drivers has a power button. */
+static int shut_down(struct xl *xl, uint32_t domid)
+{
+	int r = libxl_domain_shutdown(xl->ctx, domid, NULL);
+
+	return r == ERROR_NOPARAVIRT ?
+	       libxl_send_trigger(xl->ctx, domid, LIBXL_TRIGGER_POWER, 0,
+				  NULL) : r;
+}
+
+static int restart(struct xl *xl, uint32_t domid)
+{
+	int r = libxl_domain_reboot(xl->ctx, domid, NULL);
+
+	return r == ERROR_NOPARAVIRT ?
+	       libxl_send_trigger(xl->ctx, domid, LIBXL_TRIGGER_RESET, 0,
+				  NULL) : r;
+}
+
+static int pause_it(struct xl *xl, uint32_t domid)
+{
+	return libxl_domain_pause(xl->ctx, domid, NULL);
+}
+
+static int unpause_it(struct xl *xl, uint32_t domid)
+{
+	return libxl_domain_unpause(xl->ctx, domid, NULL);
+}
+
+static int destroy(struct xl *xl, uint32_t domid)
+{
+	return libxl_domain_destroy(xl->ctx, domid, NULL);
+}
+
+static int console(struct xl *xl, uint32_t domid)
+{
+	return libxl_primary_console_exec(xl->ctx, domid, -1);
+}
+
+static const struct {
+	const char *tried;
+	int (*act)(struct xl *xl, uint32_t domid);
+} actions[] = {
+	[DOMAIN_SHUTDOWN] = { "shut down", shut_down },
+	[DOMAIN_REBOOT] = { "reboot", restart },
+	[DOMAIN_PAUSE] = { "pause", pause_it },
+	[DOMAIN_UNPAUSE] = { "unpause", unpause_it },
+	[DOMAIN_DESTROY] = { "destroy", destroy },
+	[DOMAIN_CONSOLE] = { "attach to the console of", console },
+};
+
+int domain_act(enum domain_action action, unsigned int domid,
+	       const char *name)
+{
+	struct xl xl;
+	int rc, r;
+
+	rc = xl_open(&xl);
+	if (rc)
+		return rc;
+	r = actions[action].act(&xl, domid);
+	if (r)
+		rc = xl_fail(r, actions[action].tried, name);
+	xl_close(&xl);
+	return rc;
+}
+
+bool domain_exists(unsigned int domid)
+{
+	struct xl xl;
+	int r;
+
+	/* When in doubt it does. */
+	if (xl_open(&xl))
+		return true;
+	r = libxl_domain_info(xl.ctx, NULL, domid);
+	xl_close(&xl);
+	return r != ERROR_DOMAIN_NOTFOUND;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Domains of this host, through libxenlight; the files that include this are
+ * the only ones that know it.
+ */
+#ifndef XLRBD_DOMAIN_H
+#define XLRBD_DOMAIN_H
+
+#define LIBXL_API_VERSION 0x041400
+#include <libxl.h>
+#include <libxl_event.h>
+#include <libxl_utils.h>
+
+#include "xlrbd.h"
+
+struct xl {
+	libxl_ctx *ctx;
+	xentoollog_logger *logger;
+};
+
+/* FAILED, with a sentence, on a machine that is no Xen host. */
+int xl_open(struct xl *xl) CHECKED;
+void xl_close(struct xl *xl);
+/* libxl's error numbers have no text of their own for most. */
+int xl_fail(int rc, const char *tried, const char *domain);
+
+#endif /* XLRBD_DOMAIN_H */

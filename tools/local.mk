@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+sbin_PROGRAMS += tools/xlrbd
+
+tools_xlrbd_SOURCES = \
+	tools/xlrbd.c \
+	tools/xlrbd.h \
+	tools/domain.c \
+	tools/domain.h \
+	tools/domains.c \
+	tools/monitor.c \
+	tools/output.c \
+	tools/cmd-create.c \
+	tools/cmd-define.c \
+	tools/cmd-gc.c \
+	tools/cmd-list.c \
+	tools/cmd-locks.c \
+	tools/cmd-stop.c \
+	tools/cmd-takeover.c \
+	tools/program.c \
+	tools/xlcfg.c
+tools_xlrbd_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools
+tools_xlrbd_CFLAGS = $(AM_CFLAGS) $(PROGRAM_CFLAGS) $(SMARTCOLS_CFLAGS) \
+	$(XENLIGHT_CFLAGS)
+tools_xlrbd_LDFLAGS = $(AM_LDFLAGS) $(PROGRAM_LDFLAGS)
+tools_xlrbd_LDADD = libxlrbd/libxlrbd.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS) \
+	$(XENLIGHT_LIBS)
+dist_man_MANS += tools/xlrbd.8

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the commands of xlrbd share, grouped by file.
+ */
+#ifndef XLRBD_TOOL_H
+#define XLRBD_TOOL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "libxlrbd-cluster.h"
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define CHECKED		__attribute__((warn_unused_result))
+#define PRINTF(f, a)	__attribute__((format(printf, f, a)))
+
+/* What a command comes back with, and xlrbd exits with. */
+enum { DONE = 0, FAILED = 1, USAGE = 2 };
+
+/* xlrbd.c: what was asked for */
+
+/* Options, as a command says which it takes. */
+enum {
+	OPT_CLUSTER_WIDE = 1 << 1,	/* --cluster */
+	OPT_DEFINED	= 1 << 2,	/* --defined */
+	OPT_FORCE	= 1 << 3,	/* --force */
+	OPT_YES		= 1 << 4,	/* --yes */
+	OPT_DRY_RUN	= 1 << 5,	/* --dry-run */
+	OPT_PAUSED	= 1 << 6,	/* --paused */
+	OPT_CONSOLE	= 1 << 7,	/* --console */
+	OPT_WAIT	= 1 << 8,	/* --wait */
+	OPT_DESTROY_AFTER = 1 << 9,	/* --destroy-after */
+	OPT_TIMEOUT	= 1 << 10,	/* --timeout */
+};
+
+struct session {
+	struct xlrbd_ctx *ctx;
+	unsigned int given;	/* OPT_... */
+	bool json;
+	unsigned int wait_s;	/* --timeout; 0: not given */
+	/* --pool, --id, --conf, --ceph-cluster, and xlrbd.conf */
+	struct xlrbd_spec where;
+};
+
+struct command {
+	const char *name;
+	const char *arguments;	/* "NAME..." */
+	const char *summary;
+	unsigned int options;	/* OPT_... */
+	int min, max;		/* arguments; max < 0: any number */
+	int (*run)(struct session *s, int argc, char **argv);
+};
+
+int cmd_create(struct session *s, int argc, char **argv);
+int cmd_define(struct session *s, int argc, char **argv);
+int cmd_destroy(struct session *s, int argc, char **argv);
+int cmd_gc(struct session *s, int argc, char **argv);
+int cmd_list(struct session *s, int argc, char **argv);
+int cmd_locks(struct session *s, int argc, char **argv);
+int cmd_monitor(struct session *s, int argc, char **argv);
+int cmd_pause(struct session *s, int argc, char **argv);
+int cmd_reboot(struct session *s, int argc, char **argv);
+int cmd_show(struct session *s, int argc, char **argv);
+int cmd_shutdown(struct session *s, int argc, char **argv);
+int cmd_takeover(struct session *s, int argc, char **argv);
+int cmd_undefine(struct session *s, int argc, char **argv);
+int cmd_unlock(struct session *s, int argc, char **argv);
+int cmd_unpause(struct session *s, int argc, char **argv);
+int cmd_where(struct session *s, int argc, char **argv);
+
+/* "xlrbd: " and the sentence, to stderr; returns FAILED. */
+int fail(const char *format, ...) PRINTF(1, 2);
+/* The library's sentence. */
+int fail_ctx(const struct session *s);
+/*
+ * What "POOL[/NS]/IMAGE[@SNAP]", "POOL:IMAGE" and so on mean, reached as the
+ * session's options say; disposed of by the caller.
+ */
+int spec_of(struct session *s, const char *target,
+	    struct xlrbd_spec *spec_out) CHECKED;
+
+/* output.c: rows for people or for programs */
+
+struct column {
+	const char *title;
+	const char *key;
+};
+
+/*
+ * An array of objects as a table, whose columns are members of these, or as it
+ * is if --json was given.  Takes @rows over.
+ */
+int print_rows(const struct session *s, json_t *rows,
+	       const struct column *columns, size_t n) CHECKED;
+/* The text of @row's @key, "" if there is none. */
+const char *text_of(const json_t *row, const char *key);
+/* Set @row's @key, unless the value is empty. */
+void set_text(json_t *row, const char *key, const char *value);
+/* 2026-11-20 14:03 */
+json_t *time_value(int64_t when);
+/* Has everything arrived that was printed? */
+int finish_output(void) CHECKED;
+
+/* domains.c: who runs where, from the entries in the locks of images */
+
+/*
+ * An array of a row per domain and host, in the order of their names.  With
+ * @name only rows of that domain.  An image or pool that could not be looked at
+ * is a row with "trouble".
+ */
+int find_domains(struct session *s, const char *name, json_t **rows_out)
+	CHECKED;
+/* A holder as an object. */
+json_t *holder_row(const struct xlrbd_holder *holder);
+bool is_this_host(const char *host);
+
+/* domain.c: domains of this host, through libxenlight; see domain.h */
+
+#define NO_DOMAIN	(~0u)
+
+enum domain_action {
+	DOMAIN_SHUTDOWN, DOMAIN_REBOOT, DOMAIN_PAUSE, DOMAIN_UNPAUSE,
+	DOMAIN_DESTROY,
+	DOMAIN_CONSOLE,		/* becomes xenconsole; returns if it cannot */
+};
+
+/* NO_DOMAIN if this host has none of that name. */
+int domain_find(const char *name, unsigned int *domid_out) CHECKED;
+/* Of libxl_domain_config as JSON; paused. */
+int domain_create(const char *json, unsigned int *domid_out) CHECKED;
+int domain_act(enum domain_action action, unsigned int domid,
+	       const char *name) CHECKED;
+bool domain_exists(unsigned int domid);
+
+/* monitor.c: the one who stays with a domain that was created here */
+
+/* Starts one; it watches when this returns. */
+int monitor_start(unsigned int domid) CHECKED;
+/* Was there one, and is no more?  A domain of xl's has none of ours. */
+bool monitor_is_lost(unsigned int domid);
+/* Starts another one in the place of one that is lost. */
+int monitor_adopt(unsigned int domid, const char *name) CHECKED;
+
+/* xlcfg.c: xl.cfg(5) */
+
+/* What xl makes of @text: libxl_domain_config as JSON. */
+int xlcfg_parse(const char *text, json_t **config_out) CHECKED;
+/* What is in a file, or on stdin ("-"); NULL after a sentence; to be freed. */
+char *xlcfg_read(const char *path) CHECKED;
+/* Does it say KEY = "..."? */
+bool xlcfg_has(const char *text, const char *key) CHECKED;
+
+/* program.c: other programs */
+
+/*
+ * Runs @argv with nothing on stdin; its stdout is the caller's to free.
+ * Returns its exit code, or -1 if it could not be run.
+ */
+int program_output(const char *const argv[], char **output_out) CHECKED;
+/*
+ * Starts @argv to go on by itself; returns when it has closed its stdout, with
+ * what it wrote there until then, or NULL.
+ */
+char *program_start(const char *const argv[]) CHECKED;
+
+#endif /* XLRBD_TOOL_H */
