@@ -104,6 +104,15 @@ static int64_t end_of_wait(const struct session *s)
 	return now_s() + (s->wait_s ? s->wait_s : WAIT_S);
 }
 
+/* libxl waits for a minute until the guest says that it has heard. */
+static int ask(const char *name, unsigned int domid)
+{
+	if (domain_is_paused(domid))
+		return fail("%s: is paused, so it cannot hear that it is to shut down; `xlrbd unpause %s` or `xlrbd destroy %s`",
+			    name, name, name);
+	return domain_act(DOMAIN_SHUTDOWN, domid, name);
+}
+
 int cmd_shutdown(struct session *s, int argc, char **argv)
 {
 	unsigned int domid;
@@ -113,11 +122,11 @@ int cmd_shutdown(struct session *s, int argc, char **argv)
 	rc = find_here(s, argv[0], &domid);
 	if (!rc)
 		rc = monitor_adopt(domid, argv[0]);
-	if (!rc)
-		rc = domain_act(DOMAIN_SHUTDOWN, domid, argv[0]);
-	if (rc || !(s->given & (OPT_WAIT | OPT_DESTROY_AFTER)))
+	if (rc)
 		return rc;
-	rc = wait_released(s, argv[0], domid, end_of_wait(s));
+	rc = ask(argv[0], domid);
+	if (!rc && s->given & (OPT_WAIT | OPT_DESTROY_AFTER))
+		rc = wait_released(s, argv[0], domid, end_of_wait(s));
 	if (!rc || !(s->given & OPT_DESTROY_AFTER) || !domain_exists(domid))
 		return rc;
 	rc = domain_act(DOMAIN_DESTROY, domid, argv[0]);

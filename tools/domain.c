@@ -37,7 +37,7 @@ void xl_close(struct xl *xl)
 
 int xl_fail(int rc, const char *tried, const char *domain)
 {
-	return fail("%s: cannot %s it (libxl %d)", domain, tried, rc);
+	return fail("%s: cannot %s (libxl %d)", domain, tried, rc);
 }
 
 int domain_find(const char *name, unsigned int *domid_out)
@@ -89,7 +89,7 @@ int domain_create(const char *json, unsigned int *domid_out)
 		r = libxl_domain_create_new(xl.ctx, &config, &domid, NULL,
 					    NULL);
 		if (r)
-			rc = xl_fail(r, "create", config.c_info.name);
+			rc = xl_fail(r, "create it", config.c_info.name);
 	}
 	*domid_out = domid;
 	libxl_domain_config_dispose(&config);
@@ -140,12 +140,12 @@ static const struct {
 	const char *tried;
 	int (*act)(struct xl *xl, uint32_t domid);
 } actions[] = {
-	[DOMAIN_SHUTDOWN] = { "shut down", shut_down },
-	[DOMAIN_REBOOT] = { "reboot", restart },
-	[DOMAIN_PAUSE] = { "pause", pause_it },
-	[DOMAIN_UNPAUSE] = { "unpause", unpause_it },
-	[DOMAIN_DESTROY] = { "destroy", destroy },
-	[DOMAIN_CONSOLE] = { "attach to the console of", console },
+	[DOMAIN_SHUTDOWN] = { "shut it down", shut_down },
+	[DOMAIN_REBOOT] = { "reboot it", restart },
+	[DOMAIN_PAUSE] = { "pause it", pause_it },
+	[DOMAIN_UNPAUSE] = { "unpause it", unpause_it },
+	[DOMAIN_DESTROY] = { "destroy it", destroy },
+	[DOMAIN_CONSOLE] = { "attach to its console", console },
 };
 
 int domain_act(enum domain_action action, unsigned int domid,
@@ -162,6 +162,22 @@ int domain_act(enum domain_action action, unsigned int domid,
 		rc = xl_fail(r, actions[action].tried, name);
 	xl_close(&xl);
 	return rc;
+}
+
+bool domain_is_paused(unsigned int domid)
+{
+	libxl_dominfo info;
+	bool paused = false;
+	struct xl xl;
+
+	if (xl_open(&xl))
+		return false;
+	libxl_dominfo_init(&info);
+	if (!libxl_domain_info(xl.ctx, &info, domid))
+		paused = info.paused;
+	libxl_dominfo_dispose(&info);
+	xl_close(&xl);
+	return paused;
 }
 
 bool domain_exists(unsigned int domid)

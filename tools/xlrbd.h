@@ -132,6 +132,7 @@ int domain_create(const char *json, unsigned int *domid_out) CHECKED;
 int domain_act(enum domain_action action, unsigned int domid,
 	       const char *name) CHECKED;
 bool domain_exists(unsigned int domid);
+bool domain_is_paused(unsigned int domid);
 
 /* monitor.c: the one who stays with a domain that was created here */
 

@@ -1,0 +1,217 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The operator's tool: a domain's whole life by name, from either host, and what is left when a part of it is killed.
+. "$(dirname "$0")/functions.sh"
+
+# A PVH guest, since PV guests cannot be migrated on this Xen.
+define() { # define HOST NAME DISK... [-- LINE...]: what xlrbd define prints
+	local host=$1 name=$2
+
+	shift
+	"$LAB" domcfg -t pvh "$@" | x "$host" "cat >/root/$name.def && xlrbd define /root/$name.def 2>&1"
+}
+
+create() { # create HOST NAME: and waits for the guest's userspace
+	x "$1" "rm -f /var/log/xen/console/guest-$2*.log; xlrbd create $2 2>&1"
+	"$LAB" guestwait "xen$1" "$2" "lab: guest up" $PATIENCE
+}
+
+where() { # where HOST NAME: "xen2 running", as HOST sees it
+	x "$1" "xlrbd where -j $2" | jq -r '.[] | "\(.host) \(.status)"'
+}
+
+monitors() { # of one host, by domain
+	# shellcheck disable=SC2016 # for the host's shell
+	x "$1" 'for p in $(pgrep -f "^[^ ]* monitor [0-9]+$"); do tr "\0" " " </proc/$p/cmdline; echo; done' |
+		awk '{ print $3 }' | xargs
+}
+
+no_trace() { # no_trace IMAGE...: not even a definition
+	local host
+
+	nothing_left "$@"
+	for host in 1 2; do
+		expect_eq "$(monitors $host)" "" "monitors on xen$host"
+		expect_eq "$(x $host 'xlrbd list --cluster --json')" "[]" "domains that xen$host sees"
+	done
+	expect_eq "$(x 1 'xlrbd list --defined --json')" "[]" "definitions"
+}
+
+whole_story() {
+	local domid before
+
+	root_image root
+	expect_match "$(define 1 web1 "$(disk rbd:root)")" "web1: version 1"
+	expect_match "$(x 2 'xlrbd list --defined')" "web1 +1 "
+	create 2 web1
+	expect_eq "$(where 1 web1)" "xen2 running"
+	expect_match "$(x 1 'xlrbd list --cluster')" "web1 +xen2 +running +1 "
+	expect_match "$(x 2 'xlrbd create web1')" "runs here already"
+	expect_fail x 1 'xlrbd create web1 2>&1'
+	expect_match "$OUTPUT" "web1: runs on xen2 since .* \(running\)"
+	# The same UUID and MAC wherever it is, and others' commands know it by its name.
+	expect_eq "$(x 2 "xl list -v web1 | awk 'NR == 2 { print \$7 }'")" "$(x 1 'xlrbd show -j web1' | jq -r .uuid)" UUID
+	expect_fail x 1 'xlrbd shutdown web1 2>&1'
+	expect_match "$OUTPUT" "web1: runs on xen2, not here"
+
+	# A reboot is another domain, of the same monitor.
+	domid=$(x 2 'xl domid web1')
+	before=$(x 2 'pgrep -f "^[^ ]* monitor [0-9]+$"')
+	"$LAB" type xen2 -n web1 reboot
+	"$LAB" guestwait xen2 web1 "lab: guest up" $PATIENCE 2
+	(($(x 2 'xl domid web1') > domid)) || fail "the same domid after the reboot"
+	expect_eq "$(x 2 'pgrep -f "^[^ ]* monitor [0-9]+$"')" "$before" "the monitor's process"
+	expect_eq "$(where 1 web1)" "xen2 running"
+
+	# What xl has moved is found, and managed, just the same.
+	x 2 'xl migrate web1 xen1 2>&1' | tail -n 1
+	expect_eq "$(where 2 web1)" "xen1 running"
+	eventually $PATIENCE no_monitor 2
+	x 1 'xlrbd shutdown --wait web1'
+	expect_eq "$(lockers root)" "" "entries when shutdown has returned"
+	expect_fail x 2 'xlrbd where web1 2>&1'
+	expect_match "$OUTPUT" "web1: no host holds a disk for it"
+	x 1 'xlrbd undefine web1'
+	no_trace root
+	drop_image root
+}
+
+no_monitor() {
+	[[ -z $(monitors "$1") ]]
+}
+
+definitions() {
+	local cfg
+
+	root_image root
+	define 1 web1 "$(disk rbd:root)" -- 'vif = [ "bridge=none", "bridge=none,mac=00:16:3e:00:00:07" ]'
+	expect_match "$(x 2 'xlrbd show web1')" "MAC 00:16:3e:[0-9a-f:]{8} 00:16:3e:00:00:07"
+	cfg=$(x 2 'xlrbd show web1')
+	# Two editors.
+	x 1 'xlrbd show web1 >/root/one; echo "# one" >>/root/one'
+	x 2 'xlrbd show web1 >/root/two; echo "# two" >>/root/two; xlrbd define /root/two'
+	expect_fail x 1 'xlrbd define /root/one 2>&1'
+	expect_match "$OUTPUT" "web1: yours is made from version 1, but xen2 has stored version 2 at "
+	expect_match "$(x 1 'xlrbd show web1 | tail -n 1')" "# two"
+	# Neither UUID nor MAC has changed.
+	expect_eq "$(x 1 'xlrbd show web1 | head -n 1' | grep -o 'UUID.*')" "$(head -n 1 <<<"$cfg" | grep -o 'UUID.*')"
+	expect_match "$(x 1 'xlrbd define --force /root/one')" "web1: version 3"
+	# Another domain may have neither.
+	expect_fail x 1 "sed 's/^name.*/name = \"web2\"/' /root/one >/root/other; xlrbd define /root/other 2>&1"
+	expect_match "$OUTPUT" "web2: mac:00:16:3e:00:00:07 is domain web1's"
+	expect_fail x 1 'echo "name = " >/root/bad; xlrbd define /root/bad 2>&1'
+	expect_match "$OUTPUT" "xl does not take it"
+	x 1 'xlrbd undefine web1'
+	expect_fail x 2 'xlrbd create web1 2>&1'
+	expect_match "$OUTPUT" 'no domain "web1" is defined in rbd'
+	no_trace root
+	drop_image root
+}
+
+monitor_killed() {
+	root_image root
+	define 1 web1 "$(disk rbd:root)" >/dev/null
+	create 1 web1
+	# shellcheck disable=SC2016 # for the host's shell
+	x 1 'kill -9 $(pgrep -f "^[^ ]* monitor [0-9]+$")'
+	expect_match "$(x 1 'xlrbd shutdown --wait web1 2>&1')" "its monitor was lost; starting another one"
+	x 1 'xlrbd undefine web1'
+	no_trace root
+	drop_image root
+}
+
+stopped() {
+	root_image root
+	define 1 web1 "$(disk rbd:root)" >/dev/null
+	x 1 'rm -f /var/log/xen/console/guest-web1*.log; xlrbd create --paused web1'
+	expect_match "$(x 1 'xl list web1')" " --p--- "
+	x 1 'xlrbd unpause web1'
+	"$LAB" guestwait xen1 web1 "lab: guest up" $PATIENCE
+	x 1 'xlrbd pause web1'
+	expect_match "$(x 1 'xl list web1')" " --p--- "
+	expect_fail x 1 'xlrbd shutdown --wait web1 2>&1'
+	expect_match "$OUTPUT" "web1: is paused, so it cannot hear"
+	x 1 'xlrbd unpause web1'
+	# It hears it and goes on.
+	guest 1 web1 'echo /bin/true >/proc/sys/kernel/poweroff_cmd'
+	expect_fail x 1 'xlrbd shutdown --wait --timeout 3 web1 2>&1'
+	expect_match "$OUTPUT" "web1: still there; .xlrbd destroy web1. ends it"
+	x 1 'xlrbd shutdown --destroy-after --timeout 3 web1 2>&1'
+	expect_eq "$(lockers root)" "" "entries when shutdown has returned"
+	create 1 web1
+	x 1 'xlrbd destroy web1'
+	expect_eq "$(lockers root)" "" "entries when destroy has returned"
+	x 1 'xlrbd undefine web1'
+	no_trace root
+	drop_image root
+}
+
+not_created() {
+	root_image root
+	rbd create --size 8M rbd/other
+	define 1 web1 "$(disk rbd:root)" "$(disk rbd:other xvdb)" >/dev/null
+	define 2 web2 "$(disk rbd:other)" >/dev/null
+	x 2 'xlrbd create --paused web2'
+	# The second disk fails: the first one goes again, and the domain.
+	expect_fail x 1 'xlrbd create web1 2>&1'
+	expect_match "$OUTPUT" "rbd/other: held for writing by domain web2"
+	expect_eq "$(lockers root)" "" "entries of the first disk"
+	expect_eq "$(left 1)" "" "left on xen1"
+	x 2 'xlrbd destroy web2'
+	define 1 web3 "$(disk rbd:root)" -- 'memory = 100000' >/dev/null
+	expect_fail x 1 'xlrbd create web3 2>&1'
+	expect_match "$OUTPUT" "web3: needs 10[0-9]* MB of memory, and this host has [0-9]+ MB left"
+	for i in 1 2 3; do
+		x 1 "xlrbd undefine web$i"
+	done
+	no_trace root other
+	drop_image root other
+}
+
+host_dies() {
+	local i
+
+	for i in 1 2 3; do
+		root_image "root$i"
+		define 1 "web$i" "$(disk "rbd:root$i")" >/dev/null
+		x 1 "xlrbd create web$i"
+	done
+	"$LAB" power-off xen1
+	expect_match "$(where 2 web1)" "xen1 (running|silent)"
+	eventually $PATIENCE is_silent web1 web2 web3
+	x 2 'xlrbd list --cluster'
+	expect_fail x 2 'xlrbd create web1 2>&1'
+	expect_match "$OUTPUT" "web1: was running on xen1, which is silent"
+	expect_match "$(x 2 'xlrbd takeover --dry-run web1')" "rbd/root2 +web2 +xen1"
+	for i in 1 2 3; do
+		x 2 "xlrbd takeover --yes web$i && xlrbd create web$i"
+	done
+	for i in 1 2 3; do
+		"$LAB" guestwait xen2 "web$i" "lab: guest up" $PATIENCE
+		expect_match "$(where 2 "web$i")" "xen2 running"
+	done
+	for i in 1 2 3; do
+		x 2 "xlrbd shutdown --wait web$i; xlrbd undefine web$i"
+	done
+	"$LAB" power-on xen1
+	x 1 'xlrbd gc'
+	no_trace root1 root2 root3
+	drop_image root1 root2 root3
+}
+
+is_silent() {
+	local name
+
+	for name; do
+		[[ $(where 2 "$name") == "xen1 silent" ]] || return 1
+	done
+}
+
+t "define, create elsewhere, reboot, migrate, shut down, undefine" whole_story
+t "definitions: two editors, UUIDs and MACs, mistakes" definitions
+t "a monitor killed is replaced" monitor_killed
+t "pause, shutdown that is not heard, destroy" stopped
+t "a create that fails undoes everything" not_created
+t "a host dies: its three domains on the other one" host_dies
+summary
