@@ -7,6 +7,8 @@
  *	id = xen
  *	[pool golden]
  *	id = reader
+ *	[hosts]
+ *	xen2 = 10.0.0.2
  */
 #include "config.h"
 
@@ -19,6 +21,7 @@
 #include "internal.h"
 
 #define POOL_SECTION "pool "
+#define HOSTS_SECTION "hosts"
 
 /* One reading of the file. */
 struct reading {
@@ -27,6 +30,8 @@ struct reading {
 	int line;
 	const char *pool;	/* whose section counts; NULL: look for pool= */
 	char *default_pool;
+	const char *host;	/* whose address is looked for */
+	char *address;
 	struct xlrbd_spec of_pool, of_all;
 	int rc;
 };
@@ -55,6 +60,19 @@ static int set_pool(struct reading *reading, const char *value)
 	return reading->default_pool != NULL;
 }
 
+static int take_host(struct reading *reading, const char *name,
+		     const char *value)
+{
+	if (!reading->host || strcmp(name, reading->host) != 0)
+		return 1;
+	/* For ssh, which would take it for an option. */
+	if (!*value || *value == '-')
+		return bad(reading, "a host's address", value);
+	free(reading->address);
+	reading->address = strdup(value);
+	return reading->address != NULL;
+}
+
 /* For inih: 0 is a failure. */
 static int take(void *data, const char *section, const char *name,
 		const char *value)
@@ -65,9 +83,11 @@ static int take(void *data, const char *section, const char *name,
 
 	if (reading->rc < 0)
 		return 0;
+	if (!strcmp(section, HOSTS_SECTION))
+		return take_host(reading, name, value);
 	if (*section && strncmp(section, POOL_SECTION,
 				sizeof(POOL_SECTION) - 1) != 0)
-		return bad(reading, "section other than [pool NAME]", section);
+		return bad(reading, "section other than [pool NAME] and [hosts]", section);
 	if (!*section && !strcmp(name, "pool"))
 		return reading->pool ? 1 : set_pool(reading, value);
 	if (!reading->pool)
@@ -156,4 +176,25 @@ int xlrbd_spec_set_defaults(struct xlrbd_ctx *ctx, struct xlrbd_spec *spec)
 	xlrbd_spec_dispose(&reading.of_pool);
 	xlrbd_spec_dispose(&reading.of_all);
 	return rc;
+}
+
+int xlrbd_host_address(struct xlrbd_ctx *ctx, const char *host,
+		       char **address_out)
+{
+	struct reading reading = { .ctx = ctx, .host = host };
+	int rc;
+
+	xlrbd__begin(ctx);
+	*address_out = NULL;
+	if (!*host || *host == '-')
+		return xlrbd__fail(ctx, -EINVAL, "no host's name: \"%s\"",
+				   host);
+	rc = read_once(&reading);
+	free(reading.default_pool);
+	if (rc < 0) {
+		free(reading.address);
+		return rc;
+	}
+	*address_out = reading.address ? reading.address : strdup(host);
+	return *address_out ? 0 : xlrbd__fail_nomem(ctx);
 }

@@ -159,6 +159,18 @@ typedef bool xlrbd_confirm_fn(void *data, const struct xlrbd_holder *cut_off,
 int xlrbd_takeover(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
 		   xlrbd_confirm_fn *confirm, void *data);
 
+/**
+ * xlrbd_host_address() - where a host can be reached
+ * @ctx: the context
+ * @host: its name, as in xlrbd_holder.host
+ * @address_out: what [hosts] of xlrbd.conf says, or the name itself; freed by
+ *	the caller
+ *
+ * Return: 0, -EINVAL if the name or the file cannot be used, or -ENOMEM.
+ */
+int xlrbd_host_address(struct xlrbd_ctx *ctx, const char *host,
+		       char **address_out);
+
 /*
  * A domain's definition, kept in the pool next to its images; see
  * xlrbd_definition_store().  Strings are owned by the structure.

@@ -73,17 +73,6 @@ int cmd_list(struct session *s, int argc, char **argv)
 	return print_rows(s, rows, columns, ARRAY_SIZE(columns));
 }
 
-static bool has_domain(const json_t *rows)
-{
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach(rows, i, row)
-		if (json_object_get(row, "domain"))
-			return true;
-	return false;
-}
-
 int cmd_where(struct session *s, int argc, char **argv)
 {
 	bool found;

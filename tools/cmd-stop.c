@@ -15,27 +15,75 @@
 /* Longer than a guest's own shutdown scripts may take. */
 #define WAIT_S		300
 
-/* Here, or a sentence about where it is. */
-static int find_here(struct session *s, const char *name,
-		     unsigned int *domid_out)
+static bool is_dead(const char *status)
 {
+	return !strcmp(status, "silent") || !strcmp(status, "fenced");
+}
+
+/* The row that says most: of a host that lives, or of any, or none. */
+static const json_t *best_of(const json_t *rows)
+{
+	const json_t *row, *best = NULL;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		if (!json_object_get(row, "host"))
+			continue;
+		if (!best || is_dead(text_of(best, "status")))
+			best = row;
+	}
+	return best;
+}
+
+/* The host that runs it, or NULL after a sentence; freed by the caller. */
+static char *find_elsewhere(struct session *s, const char *name)
+{
+	const char *host, *status;
+	char *copy = NULL;
 	json_t *rows;
-	const char *host = "";
+
+	if (find_domains(s, name, &rows))
+		return NULL;
+	host = text_of(best_of(rows), "host");
+	status = text_of(best_of(rows), "status");
+	if (!*host)
+		fail("%s: runs nowhere", name);
+	else if (is_this_host(host))
+		fail("%s: is gone from this host, but its disks are not released; see `xlrbd locks`, then `xlrbd gc`",
+		     name);
+	else if (is_dead(status))
+		fail("%s: was running on %s (%s); if that host is dead: `xlrbd takeover %s`",
+		     name, host, status, name);
+	else if (s->given & OPT_HERE)
+		fail("%s: runs on %s, not here", name, host);
+	else
+		copy = strdup(host);
+	json_decref(rows);
+	return copy;
+}
+
+/* What a command does where the domain is; its exit code. */
+typedef int here_fn(struct session *s, const char *name, unsigned int domid);
+
+static int where_it_is(struct session *s, const char *name, here_fn *fn)
+{
+	unsigned int domid = NO_DOMAIN;
+	char *host;
 	int rc;
 
-	rc = domain_find(name, domid_out);
-	if (rc || *domid_out != NO_DOMAIN)
-		return rc;
-	rc = find_domains(s, name, &rows);
-	if (rc)
-		return rc;
-	if (json_array_size(rows))
-		host = text_of(json_array_get(rows, 0), "host");
-	if (*host)
-		rc = fail("%s: runs on %s, not here", name, host);
-	else
-		rc = fail("%s: runs nowhere", name);
-	json_decref(rows);
+	/* On a machine without Xen every domain is elsewhere. */
+	if (xen_is_here()) {
+		rc = domain_find(name, &domid);
+		if (rc)
+			return rc;
+	}
+	if (domid != NO_DOMAIN) {
+		rc = monitor_adopt(domid, name);
+		return rc ? rc : fn(s, name, domid);
+	}
+	host = find_elsewhere(s, name);
+	rc = host ? remote_run(s, host) : FAILED;
+	free(host);
 	return rc;
 }
 
@@ -113,63 +161,69 @@ static int ask(const char *name, unsigned int domid)
 	return domain_act(DOMAIN_SHUTDOWN, domid, name);
 }
 
-int cmd_shutdown(struct session *s, int argc, char **argv)
+static int shut_down(struct session *s, const char *name, unsigned int domid)
 {
-	unsigned int domid;
-	int rc;
+	int rc = ask(name, domid);
 
-	(void)argc;
-	rc = find_here(s, argv[0], &domid);
-	if (!rc)
-		rc = monitor_adopt(domid, argv[0]);
-	if (rc)
-		return rc;
-	rc = ask(argv[0], domid);
 	if (!rc && s->given & (OPT_WAIT | OPT_DESTROY_AFTER))
-		rc = wait_released(s, argv[0], domid, end_of_wait(s));
+		rc = wait_released(s, name, domid, end_of_wait(s));
 	if (!rc || !(s->given & OPT_DESTROY_AFTER) || !domain_exists(domid))
 		return rc;
-	rc = domain_act(DOMAIN_DESTROY, domid, argv[0]);
-	return rc ? rc : wait_released(s, argv[0], domid, end_of_wait(s));
+	rc = domain_act(DOMAIN_DESTROY, domid, name);
+	return rc ? rc : wait_released(s, name, domid, end_of_wait(s));
+}
+
+static int destroy(struct session *s, const char *name, unsigned int domid)
+{
+	int rc = domain_act(DOMAIN_DESTROY, domid, name);
+
+	return rc ? rc : wait_released(s, name, domid, end_of_wait(s));
+}
+
+static int reboot(struct session *s, const char *name, unsigned int domid)
+{
+	(void)s;
+	return domain_act(DOMAIN_REBOOT, domid, name);
+}
+
+static int pause_it(struct session *s, const char *name, unsigned int domid)
+{
+	(void)s;
+	return domain_act(DOMAIN_PAUSE, domid, name);
+}
+
+static int unpause(struct session *s, const char *name, unsigned int domid)
+{
+	(void)s;
+	return domain_act(DOMAIN_UNPAUSE, domid, name);
+}
+
+int cmd_shutdown(struct session *s, int argc, char **argv)
+{
+	(void)argc;
+	return where_it_is(s, argv[0], shut_down);
 }
 
 int cmd_destroy(struct session *s, int argc, char **argv)
 {
-	unsigned int domid;
-	int rc;
-
 	(void)argc;
-	rc = find_here(s, argv[0], &domid);
-	if (!rc)
-		rc = domain_act(DOMAIN_DESTROY, domid, argv[0]);
-	return rc ? rc : wait_released(s, argv[0], domid, end_of_wait(s));
-}
-
-static int act(struct session *s, const char *name, enum domain_action action)
-{
-	unsigned int domid;
-	int rc;
-
-	rc = find_here(s, name, &domid);
-	if (!rc)
-		rc = monitor_adopt(domid, name);
-	return rc ? rc : domain_act(action, domid, name);
+	return where_it_is(s, argv[0], destroy);
 }
 
 int cmd_reboot(struct session *s, int argc, char **argv)
 {
 	(void)argc;
-	return act(s, argv[0], DOMAIN_REBOOT);
+	return where_it_is(s, argv[0], reboot);
 }
 
 int cmd_pause(struct session *s, int argc, char **argv)
 {
 	(void)argc;
-	return act(s, argv[0], DOMAIN_PAUSE);
+	return where_it_is(s, argv[0], pause_it);
 }
 
 int cmd_unpause(struct session *s, int argc, char **argv)
 {
 	(void)argc;
-	return act(s, argv[0], DOMAIN_UNPAUSE);
+	return where_it_is(s, argv[0], unpause);
 }

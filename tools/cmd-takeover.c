@@ -129,11 +129,13 @@ int cmd_takeover(struct session *s, int argc, char **argv)
 	(void)argc;
 	if (find_domains(s, argv[0], &rows))
 		return FAILED;
-	if (!json_array_size(rows))
-		rc = fail("%s: no host holds a disk for it; it can be started",
-			  argv[0]);
-	else
+	if (has_domain(rows)) {
 		rc = takeover(s, rows);
-	json_decref(rows);
-	return rc;
+		json_decref(rows);
+		return rc;
+	}
+	rc = fail("%s: no host holds a disk for it%s", argv[0],
+		  json_array_size(rows) ? "" : "; it can be started");
+	/* Or one does, where we could not look. */
+	return print_rows(s, rows, columns, ARRAY_SIZE(columns)) ? FAILED : rc;
 }

@@ -12,12 +12,17 @@
 
 #include "domain.h"
 
+bool xen_is_here(void)
+{
+	return !access("/proc/xen/privcmd", F_OK) ||
+	       !access("/dev/xen/privcmd", F_OK);
+}
+
 int xl_open(struct xl *xl)
 {
 	memset(xl, 0, sizeof(*xl));
 	/* libxl would say in its own words that there is no hypervisor. */
-	if (access("/proc/xen/privcmd", F_OK) < 0 &&
-	    access("/dev/xen/privcmd", F_OK) < 0)
+	if (!xen_is_here())
 		return fail("this machine is no Xen host: run this on one");
 	xl->logger = (xentoollog_logger *)xtl_createlogger_stdiostream(
 			stderr, XTL_ERROR, 0);

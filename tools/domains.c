@@ -69,16 +69,21 @@ struct collection {
 	json_t *rows;
 };
 
-/* The row of the holder's domain on its host; a new one if there is none. */
+/*
+ * The row of the holder's domain on its host; a new one if there is none.
+ * Tombstones are apart: they are those of an earlier life.
+ */
 static json_t *row_of(json_t *rows, const struct xlrbd_holder *holder)
 {
+	bool fenced = holder->state == XLRBD_FENCED;
 	json_t *row;
 	size_t i;
 
 	json_array_foreach(rows, i, row)
 		if (!strcmp(text_of(row, "uuid"), holder->uuid) &&
 		    !strcmp(text_of(row, "domain"), holder->domain) &&
-		    !strcmp(text_of(row, "host"), holder->host))
+		    !strcmp(text_of(row, "host"), holder->host) &&
+		    !strcmp(text_of(row, "status"), "fenced") == fenced)
 			return row;
 	row = json_object();
 	set_text(row, "domain", holder->domain);
@@ -134,6 +139,17 @@ static json_t *sorted(json_t *rows)
 	free(v);
 	json_decref(rows);
 	return result;
+}
+
+bool has_domain(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+		if (json_object_get(row, "domain"))
+			return true;
+	return false;
 }
 
 bool is_this_host(const char *host)

@@ -18,6 +18,7 @@ tools_xlrbd_SOURCES = \
 	tools/cmd-stop.c \
 	tools/cmd-takeover.c \
 	tools/program.c \
+	tools/remote.c \
 	tools/xlcfg.c
 tools_xlrbd_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools
 tools_xlrbd_CFLAGS = $(AM_CFLAGS) $(PROGRAM_CFLAGS) $(SMARTCOLS_CFLAGS) \

@@ -40,11 +40,30 @@ static void __attribute__((noreturn)) become(const char *const argv[], int out)
 {
 	int null = open("/dev/null", O_RDONLY);
 
-	if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
-	    dup2(out, STDOUT_FILENO) >= 0)
+	if (out < 0 || (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
+			dup2(out, STDOUT_FILENO) >= 0))
 		execvp(argv[0], (char *const *)argv);
 	fprintf(stderr, "xlrbd: %s: %m\n", argv[0]);
 	_exit(127);
+}
+
+static int exit_code(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int program_run(const char *const argv[])
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		become(argv, -1);
+	return pid < 0 ? -1 : exit_code(pid);
 }
 
 /* The child's pid, and where its stdout arrives; -1 if there is none. */
@@ -88,8 +107,6 @@ int program_output(const char *const argv[], char **output_out)
 		return -1;
 	*output_out = read_all(out);
 	close(out);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -1;
-	return *output_out && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	status = exit_code(pid);
+	return *output_out ? status : -1;
 }

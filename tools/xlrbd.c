@@ -24,12 +24,14 @@ static const struct command commands[] = {
 	{ "boot", "DOMAIN|FILE", "the same", OPT_PAUSED | OPT_CONSOLE, 1, 1,
 	  cmd_create },
 	{ "shutdown", "DOMAIN", "ask a domain to shut down",
-	  OPT_WAIT | OPT_DESTROY_AFTER | OPT_TIMEOUT, 1, 1, cmd_shutdown },
-	{ "reboot", "DOMAIN", "ask it to reboot", 0, 1, 1, cmd_reboot },
-	{ "destroy", "DOMAIN", "end it at once", OPT_TIMEOUT, 1, 1,
+	  OPT_WAIT | OPT_DESTROY_AFTER | OPT_TIMEOUT | OPT_HERE, 1, 1,
+	  cmd_shutdown },
+	{ "reboot", "DOMAIN", "ask it to reboot", OPT_HERE, 1, 1, cmd_reboot },
+	{ "destroy", "DOMAIN", "end it at once", OPT_TIMEOUT | OPT_HERE, 1, 1,
 	  cmd_destroy },
-	{ "pause", "DOMAIN", "stop its processors", 0, 1, 1, cmd_pause },
-	{ "unpause", "DOMAIN", "let them go on", 0, 1, 1, cmd_unpause },
+	{ "pause", "DOMAIN", "stop its processors", OPT_HERE, 1, 1,
+	  cmd_pause },
+	{ "unpause", "DOMAIN", "let them go on", OPT_HERE, 1, 1, cmd_unpause },
 	{ "define", "FILE", "keep a domain's xl.cfg in the pool", OPT_FORCE,
 	  1, 1, cmd_define },
 	{ "undefine", "DOMAIN", "forget it", 0, 1, 1, cmd_undefine },
@@ -68,6 +70,7 @@ static const struct {
 	{ "destroy-after", NULL, 'D', OPT_DESTROY_AFTER,
 	  "wait, then destroy it" },
 	{ "timeout", "SECONDS", 't', OPT_TIMEOUT, "to wait (300)" },
+	{ "here", NULL, 'H', OPT_HERE, "on no other host" },
 	{ "json", NULL, 'j', 0, "for programs" },
 	{ "pool", "POOL[/NAMESPACE]", 'p', 0, "where definitions are" },
 	{ "id", "ID", OPTION_ID, 0, "cephx user without \"client.\"" },
@@ -316,7 +319,9 @@ int main(int argc, char **argv)
 		return fail("out of memory");
 	openlog("xlrbd", LOG_PID, LOG_DAEMON);
 	xlrbd_set_log(s.ctx, LOG_INFO, log_to_syslog, NULL);
-	rc = run(&s, command, argc - 1, argv + 1);
+	s.argc = argc - 1;
+	s.argv = argv + 1;
+	rc = run(&s, command, s.argc, s.argv);
 	xlrbd_spec_dispose(&s.where);
 	xlrbd_free(s.ctx);
 	return rc;

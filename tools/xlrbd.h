@@ -32,10 +32,13 @@ enum {
 	OPT_WAIT	= 1 << 8,	/* --wait */
 	OPT_DESTROY_AFTER = 1 << 9,	/* --destroy-after */
 	OPT_TIMEOUT	= 1 << 10,	/* --timeout */
+	OPT_HERE	= 1 << 11,	/* --here */
 };
 
 struct session {
 	struct xlrbd_ctx *ctx;
+	int argc;		/* the command and what it was given */
+	char **argv;
 	unsigned int given;	/* OPT_... */
 	bool json;
 	unsigned int wait_s;	/* --timeout; 0: not given */
@@ -111,6 +114,8 @@ int finish_output(void) CHECKED;
  */
 int find_domains(struct session *s, const char *name, json_t **rows_out)
 	CHECKED;
+/* Is there a row that is not just trouble? */
+bool has_domain(const json_t *rows);
 /* A holder as an object. */
 json_t *holder_row(const struct xlrbd_holder *holder);
 bool is_this_host(const char *host);
@@ -118,6 +123,8 @@ bool is_this_host(const char *host);
 /* domain.c: domains of this host, through libxenlight; see domain.h */
 
 #define NO_DOMAIN	(~0u)
+
+bool xen_is_here(void);
 
 enum domain_action {
 	DOMAIN_SHUTDOWN, DOMAIN_REBOOT, DOMAIN_PAUSE, DOMAIN_UNPAUSE,
@@ -152,7 +159,15 @@ char *xlcfg_read(const char *path) CHECKED;
 /* Does it say KEY = "..."? */
 bool xlcfg_has(const char *text, const char *key) CHECKED;
 
+/* remote.c: other hosts */
+
+/* This command on @host; its exit code. */
+int remote_run(struct session *s, const char *host) CHECKED;
+
 /* program.c: other programs */
+
+/* Runs @argv with our own stdin and stdout; its exit code, or -1. */
+int program_run(const char *const argv[]) CHECKED;
 
 /*
  * Runs @argv with nothing on stdin; its stdout is the caller's to free.

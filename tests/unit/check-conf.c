@@ -7,6 +7,7 @@
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -110,7 +111,7 @@ static const struct {
 	{ "colour = red\n",
 	  XLRBD_CONF ":1: unknown option; see block-rbd(8): \"colour=red\"" },
 	{ "[golden]\nid = xen\n",
-	  XLRBD_CONF ":2: section other than [pool NAME]: \"golden\"" },
+	  XLRBD_CONF ":2: section other than [pool NAME] and [hosts]: \"golden\"" },
 	{ "pool = a/b\n", XLRBD_CONF ":1: pool= takes a pool's name: \"a/b\"" },
 	{ "id = xen\nnonsense\n",
 	  XLRBD_CONF ":2: not of the form NAME = VALUE, or too long" },
@@ -129,6 +130,30 @@ START_TEST(refuses)
 	ck_assert_int_eq(xlrbd_spec_set_defaults(ctx, &spec), -EINVAL);
 	ck_assert_str_eq(xlrbd_error(ctx), refused[_i].error);
 	xlrbd_spec_dispose(&spec);
+}
+END_TEST
+
+static const struct {
+	const char *conf, *host, *address;
+} addresses[] = {
+	{ "", "xen2", "xen2" },
+	{ "[hosts]\nxen1 = a\nxen2 = root@10.0.0.2\n", "xen2",
+	  "root@10.0.0.2" },
+	{ "[hosts]\nxen1 = a\n", "xen2", "xen2" },
+	{ "[hosts]\nxen2 = -oProxyCommand=x\n", "xen2", NULL },
+	{ "", "-oProxyCommand=x", NULL },
+};
+
+START_TEST(hosts)
+{
+	char *address;
+	int rc;
+
+	write_conf(addresses[_i].conf);
+	rc = xlrbd_host_address(ctx, addresses[_i].host, &address);
+	ck_assert_int_eq(rc, addresses[_i].address ? 0 : -EINVAL);
+	expect(address, addresses[_i].address);
+	free(address);
 }
 END_TEST
 
@@ -153,6 +178,7 @@ Suite *conf_suite(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, merges, 0, XLRBD__ARRAY_SIZE(merged));
 	tcase_add_loop_test(tcase, refuses, 0, XLRBD__ARRAY_SIZE(refused));
+	tcase_add_loop_test(tcase, hosts, 0, XLRBD__ARRAY_SIZE(addresses));
 	tcase_add_test(tcase, other_sections);
 	suite_add_tcase(suite, tcase);
 	return suite;

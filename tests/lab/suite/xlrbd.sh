@@ -52,8 +52,11 @@ whole_story() {
 	expect_match "$OUTPUT" "web1: runs on xen2 since .* \(running\)"
 	# The same UUID and MAC wherever it is, and others' commands know it by its name.
 	expect_eq "$(x 2 "xl list -v web1 | awk 'NR == 2 { print \$7 }'")" "$(x 1 'xlrbd show -j web1' | jq -r .uuid)" UUID
-	expect_fail x 1 'xlrbd shutdown web1 2>&1'
+	expect_fail x 1 'xlrbd shutdown --here web1 2>&1'
 	expect_match "$OUTPUT" "web1: runs on xen2, not here"
+	x 1 'xlrbd pause web1'
+	expect_match "$(x 2 'xl list web1')" " --p--- "
+	x 1 'xlrbd unpause web1'
 
 	# A reboot is another domain, of the same monitor.
 	domid=$(x 2 'xl domid web1')
@@ -68,7 +71,8 @@ whole_story() {
 	x 2 'xl migrate web1 xen1 2>&1' | tail -n 1
 	expect_eq "$(where 2 web1)" "xen1 running"
 	eventually $PATIENCE no_monitor 2
-	x 1 'xlrbd shutdown --wait web1'
+	# From the other host.
+	x 2 'xlrbd shutdown --wait web1'
 	expect_eq "$(lockers root)" "" "entries when shutdown has returned"
 	expect_fail x 2 'xlrbd where web1 2>&1'
 	expect_match "$OUTPUT" "web1: no host holds a disk for it"
