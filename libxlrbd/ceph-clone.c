@@ -61,6 +61,21 @@ int xlrbd__ceph_note_read(struct xlrbd__ceph *ceph, const char *name,
 	return r == -ENOENT ? 0 : r < 0 ? r : r > 0;
 }
 
+int xlrbd__ceph_note_time(struct xlrbd__ceph *ceph, const char *name,
+			  int64_t *time_out)
+{
+	uint64_t size;
+	char note[600];
+	time_t mtime;
+	int r;
+
+	note_of(name, note);
+	xlrbd__ceph_arm(ceph);
+	r = rados_stat(ceph->io, note, &size, &mtime);
+	*time_out = mtime;
+	return r;
+}
+
 int xlrbd__ceph_note_unlock(struct xlrbd__ceph *ceph, const char *name)
 {
 	char note[600];

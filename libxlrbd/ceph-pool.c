@@ -36,19 +36,12 @@ int xlrbd__ceph_enter(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	image->pool_id = rados_ioctx_get_id(ceph->io);
 	/* Lock entries must come and go on a full pool as well. */
 	rados_set_pool_full_try(ceph->io);
+	image->ns[0] = '\0';
 	if (spec->ns) {
 		snprintf(image->ns, sizeof(image->ns), "%s", spec->ns);
 		rados_ioctx_set_namespace(ceph->io, spec->ns);
 	}
 	return 0;
-}
-
-int xlrbd__ceph_go_to(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		      const struct xlrbd_spec *spec)
-{
-	struct xlrbd__image in;
-
-	return xlrbd__ceph_enter(ctx, ceph, spec, &in);
 }
 
 static int list_images(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,

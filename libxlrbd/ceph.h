@@ -24,12 +24,4 @@ struct xlrbd__ceph {
 /* Before each call of librados: gives it the time that is left. */
 void xlrbd__ceph_arm(struct xlrbd__ceph *ceph);
 
-/*
- * Opens the pool and namespace of @spec for what follows, and says in @image
- * which ones they are.
- */
-int xlrbd__ceph_enter(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		      const struct xlrbd_spec *spec,
-		      struct xlrbd__image *image) XLRBD__CHECKED;
-
 #endif /* XLRBD_CEPH_H */

@@ -42,6 +42,13 @@ int xlrbd__ceph_connect(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
 void xlrbd__ceph_until(struct xlrbd__ceph *ceph,
 		       const struct xlrbd__deadline *deadline);
 void xlrbd__ceph_close(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph);
+/*
+ * Opens the pool and namespace of @spec for what follows, and says in @image
+ * which ones they are.
+ */
+int xlrbd__ceph_enter(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd_spec *spec,
+		      struct xlrbd__image *image) XLRBD__CHECKED;
 /* Opens read-only, checks that the image is one that krbd can serve. */
 int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   const struct xlrbd_spec *spec, const char *what,
@@ -142,6 +149,9 @@ int xlrbd__ceph_note_write(struct xlrbd__ceph *ceph, const char *name,
 /* Returns 1 if there is one. */
 int xlrbd__ceph_note_read(struct xlrbd__ceph *ceph, const char *name,
 			  char *out, size_t size) XLRBD__CHECKED;
+/* When it was written, by the clock of its OSD. */
+int xlrbd__ceph_note_time(struct xlrbd__ceph *ceph, const char *name,
+			  int64_t *time_out) XLRBD__CHECKED;
 int xlrbd__ceph_note_unlock(struct xlrbd__ceph *ceph, const char *name);
 /* The lock goes with it. */
 int xlrbd__ceph_note_remove(struct xlrbd__ceph *ceph, const char *name)
@@ -187,10 +197,6 @@ typedef int xlrbd__map_fn(void *data, const char *key, const char *value);
 int xlrbd__ceph_map_each(struct xlrbd__ceph *ceph, const char *object,
 			 const char *prefix, xlrbd__map_fn *fn, void *data)
 	XLRBD__CHECKED;
-/* The pool and namespace of @spec, which may name no pool. */
-int xlrbd__ceph_go_to(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		      const struct xlrbd_spec *spec) XLRBD__CHECKED;
-
 /* access.c: what the kernel has to be told to reach an image */
 
 struct xlrbd__access {

@@ -30,8 +30,9 @@ struct reading {
 	int line;
 	const char *pool;	/* whose section counts; NULL: look for pool= */
 	char *default_pool;
-	const char *host;	/* whose address is looked for */
-	char *address;
+	/* Of [hosts], if they are looked for. */
+	xlrbd_host_fn *host_fn;
+	void *data;
 	struct xlrbd_spec of_pool, of_all;
 	int rc;
 };
@@ -63,14 +64,13 @@ static int set_pool(struct reading *reading, const char *value)
 static int take_host(struct reading *reading, const char *name,
 		     const char *value)
 {
-	if (!reading->host || strcmp(name, reading->host) != 0)
+	if (!reading->host_fn)
 		return 1;
 	/* For ssh, which would take it for an option. */
 	if (!*value || *value == '-')
 		return bad(reading, "a host's address", value);
-	free(reading->address);
-	reading->address = strdup(value);
-	return reading->address != NULL;
+	reading->host_fn(reading->data, name, value);
+	return 1;
 }
 
 /* For inih: 0 is a failure. */
@@ -178,23 +178,47 @@ int xlrbd_spec_set_defaults(struct xlrbd_ctx *ctx, struct xlrbd_spec *spec)
 	return rc;
 }
 
-int xlrbd_host_address(struct xlrbd_ctx *ctx, const char *host,
-		       char **address_out)
+int xlrbd_hosts(struct xlrbd_ctx *ctx, xlrbd_host_fn *fn, void *data)
 {
-	struct reading reading = { .ctx = ctx, .host = host };
+	struct reading reading = { .ctx = ctx, .host_fn = fn, .data = data };
 	int rc;
 
 	xlrbd__begin(ctx);
-	*address_out = NULL;
-	if (!*host || *host == '-')
-		return xlrbd__fail(ctx, -EINVAL, "no host's name: \"%s\"",
-				   host);
 	rc = read_once(&reading);
 	free(reading.default_pool);
+	return rc;
+}
+
+/* The last one counts, as for sections that are there twice. */
+struct address {
+	const char *host;
+	char *text;
+};
+
+static void take_address(void *data, const char *host, const char *text)
+{
+	struct address *address = data;
+
+	if (strcmp(host, address->host) != 0)
+		return;
+	free(address->text);
+	address->text = strdup(text);
+}
+
+int xlrbd_host_address(struct xlrbd_ctx *ctx, const char *host,
+		       char **address_out)
+{
+	struct address address = { .host = host };
+	int rc;
+
+	*address_out = NULL;
+	rc = xlrbd_hosts(ctx, take_address, &address);
+	if (!rc && (!*host || *host == '-'))
+		rc = xlrbd__fail(ctx, -EINVAL, "no host's name: \"%s\"", host);
 	if (rc < 0) {
-		free(reading.address);
+		free(address.text);
 		return rc;
 	}
-	*address_out = reading.address ? reading.address : strdup(host);
+	*address_out = address.text ? address.text : strdup(host);
 	return *address_out ? 0 : xlrbd__fail_nomem(ctx);
 }

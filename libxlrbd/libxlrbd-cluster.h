@@ -171,6 +171,37 @@ int xlrbd_takeover(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
 int xlrbd_host_address(struct xlrbd_ctx *ctx, const char *host,
 		       char **address_out);
 
+/* Called for each host of which [hosts] in xlrbd.conf says an address. */
+typedef void xlrbd_host_fn(void *data, const char *host, const char *address);
+
+/**
+ * xlrbd_hosts() - the other hosts, as far as xlrbd.conf names them
+ *
+ * Return: 0, -EINVAL if the file cannot be understood, or why it cannot be
+ * read.
+ */
+int xlrbd_hosts(struct xlrbd_ctx *ctx, xlrbd_host_fn *fn, void *data);
+
+/* @detail is a sentence about the trouble, or, if @ok, may be empty. */
+typedef void xlrbd_check_fn(void *data, const char *what, bool ok,
+			    const char *detail);
+
+/**
+ * xlrbd_check() - try what attaching and taking over disks needs
+ * @ctx: the context
+ * @pool: a pool and namespace, and how to get there
+ * @fn: called for each thing that was tried
+ * @data: passed to @fn
+ *
+ * Looks at this host's kernel and xenstore, then at the cluster; writes an
+ * object of its own to the pool and removes it, and fences an address that
+ * belongs to nobody for a second.  Blocks for pool->timeout_s seconds at most.
+ *
+ * Return: how many things are in trouble.
+ */
+int xlrbd_check(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool,
+		xlrbd_check_fn *fn, void *data);
+
 /*
  * A domain's definition, kept in the pool next to its images; see
  * xlrbd_definition_store().  Strings are owned by the structure.

@@ -36,6 +36,7 @@ libxlrbd_pure_sources = \
 
 libxlrbd_world_sources = \
 	libxlrbd/access.c \
+	libxlrbd/check.c \
 	libxlrbd/blkback.c \
 	libxlrbd/ceph.h \
 	libxlrbd/ceph.c \

@@ -53,13 +53,35 @@ static bool note(void *data, const struct xlrbd_holder *cut_off, size_t n)
 	return round->for_real;
 }
 
+/* An image's name as a target, in which some characters mean something. */
+static char *as_target(const char *image)
+{
+	char *target = malloc(3 * strlen(image) + 1), *p = target;
+
+	if (!target)
+		return NULL;
+	for (; *image; image++) {
+		if (strchr("%,:", *image))
+			p += sprintf(p, "%%%02X", *image);
+		else
+			*p++ = *image;
+	}
+	*p = '\0';
+	return target;
+}
+
 /* One image's trouble does not keep the others from being taken. */
 static int take(struct round *round, const char *image)
 {
 	struct session *s = round->s;
+	char *target = as_target(image);
 	struct xlrbd_spec spec;
-	int rc = spec_of(s, image, &spec);
+	int rc;
 
+	if (!target)
+		return fail("out of memory");
+	rc = spec_of(s, target, &spec);
+	free(target);
 	if (!rc) {
 		rc = xlrbd_takeover(s->ctx, &spec, note, round);
 		rc = !rc || (rc == -ECANCELED && !round->for_real) ?

@@ -18,6 +18,21 @@ bool xen_is_here(void)
 	       !access("/dev/xen/privcmd", F_OK);
 }
 
+bool xen_version(char *out, size_t size)
+{
+	const libxl_version_info *info;
+	struct xl xl;
+
+	if (!xen_is_here() || xl_open(&xl))
+		return false;
+	info = libxl_get_version_info(xl.ctx);
+	if (info)
+		snprintf(out, size, "%d.%d%s", info->xen_version_major,
+			 info->xen_version_minor, info->xen_version_extra);
+	xl_close(&xl);
+	return info;
+}
+
 int xl_open(struct xl *xl)
 {
 	memset(xl, 0, sizeof(*xl));

@@ -10,6 +10,7 @@ tools_xlrbd_SOURCES = \
 	tools/domains.c \
 	tools/monitor.c \
 	tools/output.c \
+	tools/cmd-check.c \
 	tools/cmd-create.c \
 	tools/cmd-define.c \
 	tools/cmd-gc.c \
@@ -20,7 +21,8 @@ tools_xlrbd_SOURCES = \
 	tools/program.c \
 	tools/remote.c \
 	tools/xlcfg.c
-tools_xlrbd_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools
+tools_xlrbd_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools \
+	-DXEN_SCRIPT_DIR='"$(xenscriptdir)"'
 tools_xlrbd_CFLAGS = $(AM_CFLAGS) $(PROGRAM_CFLAGS) $(SMARTCOLS_CFLAGS) \
 	$(XENLIGHT_CFLAGS)
 tools_xlrbd_LDFLAGS = $(AM_LDFLAGS) $(PROGRAM_LDFLAGS)

@@ -44,6 +44,8 @@ static const struct command commands[] = {
 	  OPT_YES | OPT_DRY_RUN, 1, 1, cmd_takeover },
 	{ "gc", "[POOL[/NAMESPACE]...]",
 	  "clean up what this host has left behind", 0, 0, -1, cmd_gc },
+	{ "check", "", "what is wrong with this installation", 0, 0, 0,
+	  cmd_check },
 	{ "monitor", "DOMID", "reap and restart a domain; create starts it",
 	  0, 1, 1, cmd_monitor },
 };

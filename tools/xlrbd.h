@@ -55,6 +55,7 @@ struct command {
 	int (*run)(struct session *s, int argc, char **argv);
 };
 
+int cmd_check(struct session *s, int argc, char **argv);
 int cmd_create(struct session *s, int argc, char **argv);
 int cmd_define(struct session *s, int argc, char **argv);
 int cmd_destroy(struct session *s, int argc, char **argv);
@@ -125,6 +126,8 @@ bool is_this_host(const char *host);
 #define NO_DOMAIN	(~0u)
 
 bool xen_is_here(void);
+/* "4.17.7", if it answers. */
+bool xen_version(char *out, size_t size);
 
 enum domain_action {
 	DOMAIN_SHUTDOWN, DOMAIN_REBOOT, DOMAIN_PAUSE, DOMAIN_UNPAUSE,

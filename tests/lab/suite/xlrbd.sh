@@ -212,6 +212,36 @@ is_silent() {
 	done
 }
 
+result_of() { # result_of CHECK: "ok DETAIL" or "trouble DETAIL", as xen1 sees it
+	x 1 'xlrbd check -j 2>/dev/null' | jq -r --arg check "$1" '.[] | select(.check == $check) | "\(.result) \(.detail)"'
+}
+
+# Things that are wrong one after the other, and mended again.
+checks() {
+	local caps
+
+	x 1 'printf "[hosts]\nxen2 = root@xen2\n" >/etc/xen/xlrbd.conf; chmod o= /etc/ceph/ceph.client.xen.keyring'
+	x 1 'xlrbd check'
+	expect_match "$(result_of 'host xen2')" "^ok root@xen2, xlrbd "
+	x 1 'chmod o+r /etc/ceph/ceph.client.xen.keyring'
+	expect_fail x 1 'xlrbd check'
+	expect_match "$(result_of keyring)" "^trouble .*run .chmod o= /etc/ceph/ceph.client.xen.keyring"
+	x 1 'chmod o= /etc/ceph/ceph.client.xen.keyring; mv /etc/xen/scripts/block-rbd /root/'
+	expect_match "$(result_of 'script for xl')" "^trouble /etc/xen/scripts/block-rbd: No such file"
+	x 1 'mv /root/block-rbd /etc/xen/scripts/; rmmod rbd'
+	expect_match "$(result_of 'kernel: rbd')" "^trouble .*run .modprobe rbd"
+	x 1 'modprobe rbd; echo "xen3 = root@nowhere" >>/etc/xen/xlrbd.conf'
+	expect_match "$(result_of 'host xen3')" "^trouble .ssh root@nowhere xlrbd --version. fails"
+	caps=$("$LAB" ceph ceph auth get client.xen --format json | jq -r '.[0].caps | "mon \u0027\(.mon)\u0027 osd \u0027\(.osd)\u0027"')
+	"$LAB" ceph ceph auth caps client.xen mon 'allow r' osd 'profile rbd-read-only'
+	expect_match "$(result_of 'caps: images')" "^ok"
+	expect_match "$(result_of 'caps: locks; clock')" "^trouble .*the caps of client.xen are too small"
+	expect_match "$(result_of 'caps: fences, for takeover')" "^trouble "
+	eval "$(printf '"$LAB" ceph ceph auth caps client.xen %s' "$caps")"
+	x 1 'rm /etc/xen/xlrbd.conf; xlrbd check'
+}
+
+t "check: what can be wrong, and how to mend it" checks
 t "define, create elsewhere, reboot, migrate, shut down, undefine" whole_story
 t "definitions: two editors, UUIDs and MACs, mistakes" definitions
 t "a monitor killed is replaced" monitor_killed
