@@ -224,14 +224,39 @@ static int act(struct monitor *m, libxl_action_on_shutdown action,
 	}
 }
 
+/*
+ * Migrated or saved: whoever does that destroys the domain, or lets it go on,
+ * and then its next end must be heard of, while libxl tells of one only (xen:
+ * libxl_domain.c, shutdown_reported).  No event says that it goes on.
+ */
+static int wait_resumed(struct monitor *m)
+{
+	const struct timespec second = { .tv_sec = 1 };
+	libxl_dominfo info;
+	bool suspended;
+	int r;
+
+	do {
+		nanosleep(&second, NULL);
+		libxl_dominfo_init(&info);
+		r = libxl_domain_info(m->xl.ctx, &info, m->domid);
+		suspended = info.shutdown;
+		libxl_dominfo_dispose(&info);
+	} while (!r && suspended);
+	if (r)
+		return 1;
+	say("%s: domain %u goes on after a suspend", m->name, m->domid);
+	unwatch(m);
+	return watch(m);
+}
+
 static int on_shutdown(struct monitor *m, int reason)
 {
 	libxl_domain_config config;
 	int r;
 
-	/* Migrated or saved: whoever does that does the rest. */
 	if (reason == LIBXL_SHUTDOWN_REASON_SUSPEND)
-		return 0;
+		return wait_resumed(m);
 	libxl_domain_config_init(&config);
 	r = libxl_retrieve_domain_configuration(m->xl.ctx, m->domid, &config,
 						NULL);

@@ -67,6 +67,12 @@ whole_story() {
 	expect_eq "$(x 2 'pgrep -f "^[^ ]* monitor [0-9]+$"')" "$before" "the monitor's process"
 	expect_eq "$(where 1 web1)" "xen2 running"
 
+	# So is what goes on after it was saved.
+	x 2 'xl save -c web1 /root/web1.save >/dev/null 2>&1; rm /root/web1.save'
+	"$LAB" type xen2 -n web1 reboot
+	"$LAB" guestwait xen2 web1 "lab: guest up" $PATIENCE 3
+	expect_eq "$(x 2 'pgrep -f "^[^ ]* monitor [0-9]+$"')" "$before" "the monitor's process"
+
 	# What xl has moved is found, and managed, just the same.
 	x 2 'xl migrate web1 xen1 2>&1' | tail -n 1
 	expect_eq "$(where 2 web1)" "xen1 running"
