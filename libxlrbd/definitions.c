@@ -35,6 +35,7 @@ static int enter(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool,
 		 struct place *place)
 {
 	const struct xlrbd_spec where = { .pool = pool->pool, .ns = pool->ns };
+	struct xlrbd__image in;
 	int rc;
 
 	xlrbd__begin(ctx);
@@ -47,7 +48,7 @@ static int enter(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool,
 			    (pool->timeout_s ? pool->timeout_s :
 			     XLRBD_TIMEOUT_DEFAULT) * 1000);
 	rc = xlrbd__ceph_connect(ctx, pool, &place->deadline, &place->ceph);
-	return rc ? rc : xlrbd__ceph_go_to(ctx, place->ceph, &where);
+	return rc ? rc : xlrbd__ceph_enter(ctx, place->ceph, &where, &in);
 }
 
 static void leave(struct place *place)
@@ -97,21 +98,18 @@ static int fail_decode(struct xlrbd_ctx *ctx, int rc, const char *name)
 			   name);
 }
 
-static void make_key(const char *name, char out[256])
-{
-	snprintf(out, 256, "%s%s", domain_prefix, name);
-}
-
 /* As it is now: its text too, to be compared with when it is changed. */
 static int load(struct place *place, const char *name, char **text_out,
 		struct xlrbd_definition *definition_out)
 {
-	char key[256];
+	char *key;
 	int rc;
 
 	memset(definition_out, 0, sizeof(*definition_out));
-	make_key(name, key);
+	if (asprintf(&key, "%s%s", domain_prefix, name) < 0)
+		return xlrbd__fail_nomem(place->ctx);
 	rc = get(place, key, text_out);
+	free(key);
 	if (!rc && !*text_out)
 		rc = xlrbd__fail(place->ctx, -ENOENT,
 				 "no domain \"%s\" is defined in %s; see `xlrbd list --defined`",
@@ -134,6 +132,7 @@ int xlrbd_definition_load(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool,
 	char *text = NULL;
 	int rc;
 
+	memset(definition_out, 0, sizeof(*definition_out));
 	rc = enter(ctx, pool, &place);
 	if (!rc)
 		rc = load(&place, name, &text, definition_out);
@@ -294,7 +293,7 @@ static int check_version(struct xlrbd_ctx *ctx,
 
 static int store(struct place *place, struct xlrbd_definition *definition)
 {
-	struct xlrbd_definition now, next = *definition;
+	struct xlrbd_definition now = { .name = NULL }, next = *definition;
 	struct xlrbd__host host;
 	char *text = NULL;
 	int rc;

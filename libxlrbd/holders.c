@@ -35,12 +35,16 @@ static bool is_watched_anywhere(const struct xlrbd__scan *scan,
 }
 
 static enum xlrbd_life life_of(const struct xlrbd__scan *scan,
+			       const struct xlrbd__found *found,
 			       const struct xlrbd__cookie *cookie)
 {
 	if (cookie->state != XLRBD_HELD)
 		return XLRBD_LIFE_UNKNOWN;
 	if (is_watched_anywhere(scan, cookie->addr))
 		return XLRBD_LIFE_ALIVE;
+	/* Its watchers could not be listed. */
+	if (found->rc)
+		return XLRBD_LIFE_UNKNOWN;
 	return xlrbd__mode_writes(cookie->mode) ? XLRBD_LIFE_SILENT :
 						  XLRBD_LIFE_UNKNOWN;
 }
@@ -64,7 +68,7 @@ static int tell(const struct xlrbd__scan *scan,
 		holder = (struct xlrbd_holder){
 			.image = found->what, .snap = cookie->snap,
 			.mode = cookie->mode, .state = cookie->state,
-			.life = life_of(scan, cookie),
+			.life = life_of(scan, found, cookie),
 			.domain = name, .uuid = cookie->uuid,
 			.domid = cookie->domid, .devid = cookie->devid,
 			.host = cookie->host.name, .address = cookie->addr,
@@ -139,11 +143,9 @@ static int check_harmless(struct unlock *u, const struct xlrbd__cookie *holder)
 
 static int unlock_entry(struct unlock *u, const struct xlrbd__entry *entry)
 {
-	int rc = check_harmless(u, &entry->cookie);
+	int rc = xlrbd__entry_break(u->ctx, u->ceph, &u->found->image,
+				    u->found->what, entry);
 
-	if (!rc)
-		rc = xlrbd__entry_break(u->ctx, u->ceph, &u->found->image,
-					u->found->what, entry);
 	if (!rc)
 		xlrbd__log(u->ctx, LOG_NOTICE,
 			   "%s: %s entry of domain %s (%s) on host %s withdrawn by hand",
@@ -154,7 +156,10 @@ static int unlock_entry(struct unlock *u, const struct xlrbd__entry *entry)
 	return rc;
 }
 
-/* Those of one helper: pending and held, if it was killed in between. */
+/*
+ * Those of one helper: pending and held, if it was killed in between.  Neither
+ * goes if one may not.
+ */
 static int unlock_client(struct unlock *u, const char *client)
 {
 	const struct xlrbd__entries *entries = &u->found->entries;
@@ -167,13 +172,16 @@ static int unlock_client(struct unlock *u, const char *client)
 	for (i = 0; !rc && i < entries->n; i++) {
 		if (strcmp(entries->v[i].client, client) != 0)
 			continue;
-		rc = unlock_entry(u, &entries->v[i]);
+		rc = check_harmless(u, &entries->v[i].cookie);
 		n++;
 	}
 	if (!n)
 		return xlrbd__fail(u->ctx, -ENOENT,
 				   "%s: no entry \"%s\"; see `xlrbd locks %s`",
 				   u->found->what, client, u->found->what);
+	for (i = 0; !rc && i < entries->n; i++)
+		if (!strcmp(entries->v[i].client, client))
+			rc = unlock_entry(u, &entries->v[i]);
 	return rc;
 }
 

@@ -146,11 +146,13 @@ static int work_with(struct xlrbd_ctx *ctx, struct work *work)
 		if (!found->image.name[0])
 			continue;
 		rc = look_at(ctx, ceph, work, found);
-		/* Deleted this moment: nobody holds it. */
-		if (rc == -ENOENT)
+		if (rc == -ENOENT) {
+			/* Deleted this moment: nobody holds it. */
+			xlrbd__entries_dispose(&found->entries);
 			xlrbd__begin(ctx);
-		else if (rc < 0)
+		} else if (rc < 0) {
 			trouble(ctx, found, rc);
+		}
 	}
 	xlrbd__ceph_close(ctx, ceph);
 	return 0;

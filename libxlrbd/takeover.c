@@ -121,6 +121,9 @@ static int add_victim(struct takeover *t, const char *image,
 	t->victims = more;
 	more[t->n_victims].image = strdup(image);
 	more[t->n_victims].cookie = *cookie;
+	/* Its own name, also while it migrates. */
+	more[t->n_victims].cookie.domain[
+		xlrbd__own_name_length(cookie->domain)] = '\0';
 	if (!more[t->n_victims++].image)
 		return xlrbd__fail_nomem(t->ctx);
 	return 0;
@@ -206,8 +209,12 @@ static int ask(struct takeover *t)
 		const struct victim *v = &t->victims[i];
 
 		holders[i] = (struct xlrbd_holder){
-			.image = v->image, .mode = v->cookie.mode,
+			.image = v->image, .snap = v->cookie.snap,
+			.mode = v->cookie.mode, .state = v->cookie.state,
+			.life = xlrbd__mode_writes(v->cookie.mode) ?
+				XLRBD_LIFE_SILENT : XLRBD_LIFE_UNKNOWN,
 			.domain = v->cookie.domain, .uuid = v->cookie.uuid,
+			.domid = v->cookie.domid, .devid = v->cookie.devid,
 			.host = v->cookie.host.name, .address = v->cookie.addr,
 			.since = v->cookie.time,
 		};

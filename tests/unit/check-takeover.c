@@ -248,6 +248,10 @@ static bool confirm(void *data, const struct xlrbd_holder *cut_off, size_t n)
 	ck_assert_str_eq(cut_off->image, "rbd/web1");
 	ck_assert_str_eq(cut_off->domain, "web9");
 	ck_assert_str_eq(cut_off->address, "10.77.0.12:0/99");
+	ck_assert_int_eq(cut_off->state, XLRBD_HELD);
+	ck_assert_int_eq(cut_off->life, XLRBD_LIFE_SILENT);
+	ck_assert_uint_eq(cut_off->domid, 5);
+	ck_assert_uint_eq(cut_off->devid, 51712);
 	n_asked++;
 	return answer;
 }

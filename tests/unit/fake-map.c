@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,34 @@ void fake_map_set(const char *key, const char *value)
 	pairs[n_pairs++].value = strdup(value);
 }
 
+size_t fake_map_size(void)
+{
+	return n_pairs;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return strcmp(*x, *y);
+}
+
+char *fake_map_text(void)
+{
+	char *text = strdup(""), *more;
+	size_t i;
+
+	qsort(pairs, n_pairs, sizeof(pairs[0]), by_key);
+	for (i = 0; text && i < n_pairs; i++) {
+		if (asprintf(&more, "%s%s = %s\n", text, pairs[i].key,
+			     pairs[i].value) < 0)
+			more = NULL;
+		free(text);
+		text = more;
+	}
+	return text;
+}
+
 int xlrbd__ceph_map_change(struct xlrbd__ceph *ceph, const char *object,
 			   const struct xlrbd__map_change *changes, size_t n)
 {
@@ -72,13 +101,6 @@ int xlrbd__ceph_map_change(struct xlrbd__ceph *ceph, const char *object,
 	return 0;
 }
 
-static int by_key(const void *a, const void *b)
-{
-	const char *const *x = a, *const *y = b;
-
-	return strcmp(*x, *y);
-}
-
 int xlrbd__ceph_map_each(struct xlrbd__ceph *ceph, const char *object,
 			 const char *prefix, xlrbd__map_fn *fn, void *data)
 {
@@ -94,10 +116,12 @@ int xlrbd__ceph_map_each(struct xlrbd__ceph *ceph, const char *object,
 	return rc;
 }
 
-int xlrbd__ceph_go_to(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		      const struct xlrbd_spec *spec)
+int xlrbd__ceph_enter(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+		      const struct xlrbd_spec *spec,
+		      struct xlrbd__image *image)
 {
 	(void)ceph;
 	(void)spec;
-	return fake_step(ctx, "go-to");
+	memset(image, 0, sizeof(*image));
+	return fake_step(ctx, "enter");
 }

@@ -74,5 +74,8 @@ void fake_map_reset(void);
 void fake_map_set(const char *key, const char *value);
 /* "" if there is none. */
 const char *fake_map_get(const char *key);
+size_t fake_map_size(void);
+/* All of it, to be compared; freed by the caller. */
+char *fake_map_text(void);
 
 #endif /* FAKE_H */

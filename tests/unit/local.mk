@@ -13,13 +13,16 @@ tests_unit_unit_SOURCES = \
 	tests/unit/check-conf.c \
 	tests/unit/check-cookie.c \
 	tests/unit/check-deadline.c \
+	tests/unit/check-definitions.c \
 	tests/unit/check-files.c \
 	tests/unit/check-gc.c \
+	tests/unit/check-holders.c \
 	tests/unit/check-lock.c \
 	tests/unit/check-spec.c \
 	tests/unit/check-takeover.c \
 	tests/unit/fake.c \
 	tests/unit/fake-ceph.c \
+	tests/unit/fake-clone.c \
 	tests/unit/fake-map.c \
 	tests/unit/fake.h \
 	tests/unit/main.c \

@@ -14,8 +14,10 @@ int main(void)
 	srunner_add_suite(runner, conf_suite());
 	srunner_add_suite(runner, cookie_suite());
 	srunner_add_suite(runner, deadline_suite());
+	srunner_add_suite(runner, definitions_suite());
 	srunner_add_suite(runner, files_suite());
 	srunner_add_suite(runner, gc_suite());
+	srunner_add_suite(runner, holders_suite());
 	srunner_add_suite(runner, lock_suite());
 	srunner_add_suite(runner, spec_suite());
 	srunner_add_suite(runner, takeover_suite());
