@@ -21,3 +21,13 @@ compile -shared -fPIC -o "$out/killstub.so" "$here/killstub.c"
 # shellcheck disable=SC2046 # one word per flag
 compile -o "$out/standin-krbd" "$here"/standin-*.c \
 	$(pkg-config --cflags --libs fuse3) -lrbd -lrados -lpthread
+
+# Linked with a hollow library of the same names: the real one is that of the
+# build under test, by LD_LIBRARY_PATH.
+library=$here/../../libxlrbd
+sed -n 's/^\t\(xlrbd_[a-z_]*\);$/void \1(void) { }/p' "$library/libxlrbd.sym" |
+	compile -shared -fPIC -Wl,-soname,libxlrbd.so.0 \
+		"-Wl,--version-script=$library/libxlrbd.sym" \
+		-o "$out/libxlrbd.so" -x c -
+compile -I"$library" -o "$out/definitions" "$here/definitions.c" -L"$out" -lxlrbd
+rm "$out/libxlrbd.so"
