@@ -31,17 +31,23 @@ boot_keys() {
 	mv "$tmp" "$LAB_IMAGE/ssh"
 }
 
-# GRUB for Xen: kernels that run in the guest and read its disk. Taken out of the package, for these files are all of it
-# that a host needs.
+# GRUB for Xen: kernels that run in the guest and read its disk. And GRUB for a BIOS, which an HVM guest has: the two
+# pieces that lie before the first partition (mkroot -m). Taken out of the packages, for these files are all of them
+# that is needed.
 boot_grub() {
-	local tmp
+	local tmp package
 
 	[[ ! -d $LAB_IMAGE/grub ]] || return 0
 	tmp=$(mktemp -d "$LAB_IMAGE/boot.XXXXXX")
-	(cd "$tmp" && apt-get -qq -o APT::Sandbox::User=root download grub-xen-host) || die "apt: no grub-xen-host"
-	dpkg-deb -x "$tmp"/grub-xen-host_*.deb "$tmp/tree"
-	mkdir "$tmp/grub"
+	for package in grub-xen-host grub-pc-bin; do
+		(cd "$tmp" && apt-get -qq -o APT::Sandbox::User=root download $package) || die "apt: no $package"
+		dpkg-deb -x "$tmp/$package"_*.deb "$tmp/tree"
+	done
+	mkdir "$tmp/grub" "$tmp/grub/pc"
 	cp "$tmp"/tree/usr/lib/grub-xen/grub-{x86_64-xen,i386-xen_pvh}.bin "$tmp/grub"
+	cp "$tmp/tree/usr/lib/grub/i386-pc/boot.img" "$tmp/grub/pc"
+	grub-mkimage -O i386-pc -d "$tmp/tree/usr/lib/grub/i386-pc" -o "$tmp/grub/pc/core.img" -p '(hd0,msdos1)/boot/grub' \
+		biosdisk part_msdos ext2 normal test linux
 	mv "$tmp/grub" "$LAB_IMAGE/grub"
 	rm -rf "$tmp"
 }
@@ -73,6 +79,14 @@ boot_guest() {
 	install -m 0755 "$LAB_SRC/guest/poweroff" "$tree/sbin/poweroff"
 	install -m 0755 "$LAB_SRC/guest/poweroff" "$tree/sbin/reboot"
 	boot_pack "$tree" "$1/guest.initrd"
+
+	# With the drivers of an emulated disk, for those who have no other. As small as can be: the device model hands it to
+	# the guest byte by byte, a hundred thousand a second.
+	mkdir -p "$1/hvm/modules"
+	cp "$LAB_IMAGE"/modules-hvm/* "$1/hvm/modules"
+	boot_pack "$1/hvm" "$1/hvm.initrd"
+	cat "$1/guest.initrd" "$1/hvm.initrd" | xz --check=crc32 >"$1/guest-hvm.initrd"
+	rm "$1/hvm.initrd"
 }
 
 boot_host() {
@@ -89,7 +103,8 @@ boot_host() {
 	install -m 0755 "$LAB_SRC"/dom0/lab-{type,wait-log} "$over/usr/local/sbin/"
 	install -m 0644 "$LAB_SRC/dom0/inittab" "$over/etc/inittab"
 	install -m 0644 "$1/guest.initrd" "$over/srv/guest/initrd"
-	install -m 0644 "$LAB_IMAGE"/grub/* "$over/srv/guest/"
+	install -m 0644 "$1/guest-hvm.initrd" "$over/srv/guest/initrd-hvm"
+	install -m 0644 "$LAB_IMAGE"/grub/*.bin "$over/srv/guest/"
 	install -m 0644 "$LAB_SRC/dom0/ssh_config" "$LAB_SRC/dom0/sshd_config" "$over/etc/ssh/"
 	install -m 0600 "$LAB_IMAGE/ssh/ssh_host_ed25519_key" "$over/etc/ssh/"
 	install -d -m 0700 "$over/root" "$over/root/.ssh"

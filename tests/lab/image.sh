@@ -101,15 +101,17 @@ image_kernels() {
 
 	version=$(basename "$tree"/lib/modules/*)
 	image_vmlinux "$tree/boot/vmlinuz-$version" "$tmp/vmlinux"
-	# As Debian ships it, for the one loader that takes nothing else: GRUB in a PVH guest (guest.sh).
+	# As Debian ships it, for the loaders that take nothing else: GRUB outside PV guests (guest.sh), the device model.
 	cp "$tree/boot/vmlinuz-$version" "$tmp/bzImage"
 	gunzip -c "$tree"/boot/xen-*-amd64.gz >"$tmp/xen"
 	cp "$tree/bin/busybox" "$tmp/busybox"
 	image_modules "$tree" "$version" "$tmp/modules-host" virtio_pci virtio_blk crc32c_generic ext4
 	image_modules "$tree" "$version" "$tmp/modules-guest" xen-blkfront crc32c_generic ext4
+	image_modules "$tree" "$version" "$tmp/modules-hvm" ata_piix sd_mod
 	rm -rf "${tree:?}"/boot/*
 	mkdir -p "$tree/srv/guest"
 	cp "$tmp/vmlinux" "$tree/srv/guest/vmlinuz"
+	cp "$tmp/bzImage" "$tree/srv/guest/bzImage"
 }
 
 # The modules NAME... and all they need, numbered in the order in which they can be loaded.

@@ -45,9 +45,10 @@ LAB_TCG_CPU=max,-smap,-smep,-la57,-rdtscp
 LAB_TCG_XEN="ucode=no spec-ctrl=no xpti=off xsave=no"
 LAB_DOM0_ARGS="console=hvc0 mitigations=off net.ifnames=0 loglevel=5"
 
-# In the hosts. xen-system-amd64 draws in the hypervisor and xen-utils of the release, whatever their version is called.
+# In the hosts. xen-system-amd64 draws in the hypervisor and xen-utils of the release, whatever their version is called;
+# qemu-system-xen is the device model of HVM guests, with SeaBIOS.
 LAB_DOM0_PACKAGES=(
-	linux-image-amd64 xen-system-amd64 xenstore-utils ceph-common
+	linux-image-amd64 xen-system-amd64 qemu-system-xen xenstore-utils ceph-common
 	udev kmod e2fsprogs openssh-server busybox-static procps
 	libjansson4 libinih1 libkeyutils1 strace
 )
@@ -56,5 +57,5 @@ LAB_DOM0_PACKAGES=(
 LAB_NEEDS=(
 	qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils mmdebstrap:mmdebstrap ip:iproute2
 	ssh:openssh-client ceph-mon:ceph-mon ceph-osd:ceph-osd rbd:ceph-common mkfs.ext4:e2fsprogs
-	cpio:cpio xz:xz-utils ps:procps busybox:busybox-static python3:python3
+	cpio:cpio xz:xz-utils ps:procps busybox:busybox-static python3:python3 grub-mkimage:grub-common
 )

@@ -4,12 +4,16 @@
 # The operator's tool: a domain's whole life by name, from either host, and what is left when a part of it is killed.
 . "$(dirname "$0")/functions.sh"
 
-# A PVH guest, since PV guests cannot be migrated on this Xen.
-define() { # define HOST NAME DISK... [-- LINE...]: what xlrbd define prints
-	local host=$1 name=$2
+define() { # define HOST [-t TYPE] NAME DISK... [-- LINE...]: what xlrbd define prints
+	local host=$1 type=()
 
 	shift
-	"$LAB" domcfg -t pvh "$@" | x "$host" "cat >/root/$name.def && xlrbd define /root/$name.def 2>&1"
+	if [[ $1 == -t ]]; then
+		type=(-t "$2")
+		shift 2
+	fi
+	local name=$1
+	"$LAB" domcfg "${type[@]}" "$@" | x "$host" "cat >/root/$name.def && xlrbd define /root/$name.def 2>&1"
 }
 
 create() { # create HOST NAME: and waits for the guest's userspace
@@ -42,7 +46,8 @@ whole_story() {
 	local domid before
 
 	root_image root
-	expect_match "$(define 1 web1 "$(disk rbd:root)")" "web1: version 1"
+	# PV guests cannot be migrated on this Xen.
+	expect_match "$(define 1 -t pvh web1 "$(disk rbd:root)")" "web1: version 1"
 	expect_match "$(x 2 'xlrbd list --defined')" "web1 +1 "
 	create 2 web1
 	expect_eq "$(where 1 web1)" "xen2 running"
