@@ -19,6 +19,8 @@
 #define SCRATCH		"xlrbd check"
 /* An address for documentation (RFC 5737), so nobody's. */
 #define NOBODY		"192.0.2.1:0/1"
+/* Longer than it takes to read it back. */
+#define FENCE_S		60
 /* As much as Ceph's own monitors put up with is nothing to us. */
 #define SKEW_S		30
 
@@ -144,7 +146,7 @@ static int check_images(struct checkup *c)
 
 static int check_fence(struct checkup *c)
 {
-	return xlrbd__ceph_fence(c->ctx, c->ceph, NOBODY, 1);
+	return xlrbd__ceph_fence(c->ctx, c->ceph, NOBODY, FENCE_S);
 }
 
 static const struct {

@@ -110,8 +110,12 @@ int xlrbd_holders(struct xlrbd_ctx *ctx, const struct xlrbd_spec *where,
 	xlrbd__ceph_close(ctx, ceph);
 	if (rc < 0)
 		return rc;
-	for (i = 0; !rc && i < scan.n; i++)
+	for (i = 0; !rc && i < scan.n; i++) {
+		/* Whoever asks for all pools means those that it may read. */
+		if (!where->pool && xlrbd__found_is_not_ours(&scan.v[i]))
+			continue;
 		rc = tell(&scan, &scan.v[i], fn, data);
+	}
 	xlrbd__scan_dispose(&scan);
 	return rc;
 }

@@ -90,7 +90,8 @@ typedef int xlrbd_holder_fn(void *data, const struct xlrbd_holder *holder);
 /**
  * xlrbd_holders() - who holds images, in the whole cluster or a part of it
  * @ctx: the context
- * @where: an image, a pool and namespace, or (pool is NULL) every pool
+ * @where: an image, a pool and namespace, or (pool is NULL) every pool that
+ *	this cephx user may read
  * @fn: called for each entry, in the order of the images' names
  * @data: passed to @fn
  *
@@ -195,7 +196,7 @@ typedef void xlrbd_check_fn(void *data, const char *what, bool ok,
  *
  * Looks at this host's kernel and xenstore, then at the cluster; writes an
  * object of its own to the pool and removes it, and fences an address that
- * belongs to nobody for a second.  Blocks for pool->timeout_s seconds at most.
+ * belongs to nobody for a minute.  Blocks for pool->timeout_s seconds at most.
  *
  * Return: how many things are in trouble.
  */

@@ -151,6 +151,8 @@ int xlrbd__scan(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 		const struct xlrbd_spec *where, bool with_watchers,
 		struct xlrbd__scan *scan_out) XLRBD__CHECKED;
 void xlrbd__scan_dispose(struct xlrbd__scan *scan);
+/* A pool that this cephx user may not read: others' data, in most clusters. */
+bool xlrbd__found_is_not_ours(const struct xlrbd__found *found);
 /* Does a living client at @addr watch the image?  Or a negative errno value. */
 int xlrbd__is_watched(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 		      const struct xlrbd__image *image, const char *what,

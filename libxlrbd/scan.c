@@ -231,6 +231,12 @@ void xlrbd__scan_dispose(struct xlrbd__scan *scan)
 	memset(scan, 0, sizeof(*scan));
 }
 
+bool xlrbd__found_is_not_ours(const struct xlrbd__found *found)
+{
+	return !found->image.name[0] &&
+	       (found->rc == -EPERM || found->rc == -EACCES);
+}
+
 bool xlrbd__watchers_have(const struct xlrbd__watchers *watchers,
 			  const char *addr)
 {

@@ -157,18 +157,6 @@ static int judge_image(struct takeover *t, struct xlrbd__ceph *ceph,
 	return rc;
 }
 
-/* Others' pools: what we may not see, we cannot list. */
-static bool is_not_ours(struct takeover *t, const struct xlrbd__found *found)
-{
-	if (found->image.name[0] ||
-	    (found->rc != -EPERM && found->rc != -EACCES))
-		return false;
-	xlrbd__log(t->ctx, LOG_INFO,
-		   "pool %s: not looked at for disks of the host that is to be fenced: no access",
-		   found->what);
-	return true;
-}
-
 static int find_victims(struct takeover *t)
 {
 	const struct xlrbd_spec everywhere = { .pool = NULL };
@@ -186,9 +174,13 @@ static int find_victims(struct takeover *t)
 
 		if (!found->rc)
 			rc = judge_image(t, ceph, found);
-		else if (!is_not_ours(t, found))
+		else if (!xlrbd__found_is_not_ours(found))
 			rc = xlrbd__fail(t->ctx, found->rc, "%s",
 					 found->trouble);
+		else
+			xlrbd__log(t->ctx, LOG_INFO,
+				   "pool %s: not looked at for disks of the host that is to be fenced: no access",
+				   found->what);
 	}
 	xlrbd__scan_dispose(&scan);
 	xlrbd__ceph_close(t->ctx, ceph);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,6 +302,7 @@ int main(int argc, char **argv)
 	struct session s = { .ctx = NULL };
 	int rc;
 
+	setlocale(LC_CTYPE, "");
 	if (argc == 2 && !strcmp(argv[1], "--version")) {
 		printf("xlrbd %s\n", xlrbd_version());
 		return finish_output();
