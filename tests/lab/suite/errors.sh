@@ -97,7 +97,7 @@ full_ratio() {
 
 
 full() {
-	"$LAB" ceph ceph osd pool ls detail --format json | jq -e '.[0].flags_names | test("full")' >/dev/null
+	"$LAB" ceph ceph osd pool ls detail --format json | jq -e '.[0].flags_names | split(",") | index("full")' >/dev/null
 }
 
 not_full() {
