@@ -185,6 +185,7 @@ struct xlrbd__vbd {
 	bool published;
 	char uuid[37];		/* of the domain; zeros for domain 0 */
 	char domain[256];	/* its name */
+	bool nameless;		/* unreadable: that is made up, for people */
 	char vdev[32];		/* "xvda" */
 	unsigned int target;	/* whose stub domain it is; 0: nobody's */
 };

@@ -34,6 +34,10 @@ int xlrbd__name_after_domain(struct xlrbd_ctx *ctx,
 	if (!vbd->domid)
 		return xlrbd__fail(ctx, -EINVAL,
 				   "target: no image name, and this disk is attached to domain 0, as pygrub does before there is a domain; name the image");
+	if (vbd->nameless)
+		return xlrbd__fail(ctx, -EINVAL,
+				   "target: no image name, and that of domain %u cannot be read here, as in a driver domain; name the image",
+				   vbd->domid);
 	if (!length || !vbd->vdev[0])
 		return xlrbd__fail(ctx, -EINVAL,
 				   "target: no image name, and the domain has none either; name the image");

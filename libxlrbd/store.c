@@ -128,6 +128,7 @@ static void read_domain(struct xlrbd__store *store, struct xlrbd__vbd *vbd)
 		 uuid && strlen(uuid + 1) == sizeof(vbd->uuid) - 1 ?
 		 uuid + 1 : XLRBD__NO_UUID);
 	name = read_node(store, XBT_NULL, "/local/domain/%u/name", vbd->domid);
+	vbd->nameless = !name;
 	if (name)
 		snprintf(vbd->domain, sizeof(vbd->domain), "%s", name);
 	else

@@ -224,13 +224,16 @@ static const struct {
 	{ "", "we b", "xvda", -EINVAL, "cannot be one; name the image" },
 	{ "", "", "xvda", -EINVAL, "the domain has none either" },
 	{ "", "web1", "", -EINVAL, "the domain has none either" },
+	{ "", NULL, "xvda", -EINVAL, "that of domain 1 cannot be read here" },
 };
 
 START_TEST(named_after_the_domain)
 {
 	strcpy(fake.params, "rbd:");
 	strcpy(fake.images, names[_i].images);
-	strcpy(fake.domain, names[_i].domain);
+	/* As xenstore's reader makes one up. */
+	strcpy(fake.domain, names[_i].domain ? names[_i].domain : "dom1");
+	fake.nameless = !names[_i].domain;
 	strcpy(fake.vdev, names[_i].vdev);
 	ck_assert_int_eq(xlrbd_vbd_add(ctx, PATH), names[_i].rc);
 	if (names[_i].rc)

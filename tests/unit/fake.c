@@ -82,6 +82,7 @@ int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	vbd->writable = fake.writable;
 	vbd->published = fake.published;
 	strcpy(vbd->domain, fake.domain);
+	vbd->nameless = fake.nameless;
 	strcpy(vbd->vdev, fake.vdev);
 	strcpy(vbd->uuid, fake.uuid);
 	return fake_step(ctx, "read-vbd");

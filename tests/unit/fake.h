@@ -25,6 +25,7 @@ struct fake {
 	const char *blocklist;	/* as the monitors answer */
 	const char *watched_addr;	/* NULL: @watched is for all */
 	char domain[64], uuid[37], vdev[16];
+	bool nameless;
 	uint64_t features;
 	struct xlrbd__record record;
 
