@@ -276,6 +276,8 @@ static const struct {
 	{ "a,takeover=yes", "target: takeover= takes fence: \"takeover=yes\"" },
 	{ "a,takeover=fence,takeover=fence",
 	  "target: option given twice: \"takeover=fence\"" },
+	{ "a,cluster=b,cluster=c",
+	  "target: option given twice: \"cluster=c\"" },
 	{ "a,map=exclusive",
 	  "target: not a map option that may be set; see block-rbd(8): \"map=exclusive\"" },
 	{ "a,map=rw",
@@ -304,6 +306,28 @@ START_TEST(is_refused)
 	ck_assert_msg(rc == -EINVAL, "accepted: %s", refused[_i].target);
 	ck_assert_str_eq(xlrbd_error(ctx), refused[_i].error);
 	ck_assert_ptr_null(spec.image);
+}
+END_TEST
+
+/* As they are refused: without the value that they take, or with one. */
+static const char *const bad_map_options[] = {
+	"queue_depth", "alloc_size", "read_from_replica=", "crush_location",
+	"compression_hint=a;b", "ms_mode", "rxbounce=1", "notrim=1",
+	"noshare=", "lock_on_read=1", "abort_on_full=1", "tcp_nodelay=1",
+	"notcp_nodelay=1",
+};
+
+START_TEST(map_options)
+{
+	struct xlrbd_spec spec;
+	char target[64], expected[128];
+
+	snprintf(target, sizeof(target), "a,map=%s", bad_map_options[_i]);
+	snprintf(expected, sizeof(expected),
+		 "target: not a map option that may be set; see block-rbd(8): \"map=%s\"",
+		 bad_map_options[_i]);
+	ck_assert_int_eq(xlrbd_spec_parse(ctx, target, &spec), -EINVAL);
+	ck_assert_str_eq(xlrbd_error(ctx), expected);
 }
 END_TEST
 
@@ -383,6 +407,8 @@ Suite *spec_suite(void)
 	tcase_add_loop_test(tcase, is_accepted, 0,
 			    XLRBD__ARRAY_SIZE(accepted));
 	tcase_add_loop_test(tcase, is_refused, 0, XLRBD__ARRAY_SIZE(refused));
+	tcase_add_loop_test(tcase, map_options, 0,
+			    XLRBD__ARRAY_SIZE(bad_map_options));
 	tcase_add_test(tcase, long_names);
 	tcase_add_loop_test(tcase, garbage, 0, 2);
 	tcase_add_loop_test(tcase, every_byte, 1, 256);
