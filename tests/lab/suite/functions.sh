@@ -127,7 +127,7 @@ after_each() {
 				[ -e $f ] && b=${f##*/vbd-} && XENBUS_PATH=backend/vbd/${b%-*}/${b#*-} block-rbd remove
 			done' >/dev/null 2>&1 || :
 	done
-	"$LAB" ceph rados -p rbd rm xlrbd_domains 2>/dev/null || :
+	timeout $PATIENCE "$LAB" ceph rados -p rbd rm xlrbd_domains 2>/dev/null || :
 	for left in $(rbd ls); do
 		rbd snap purge --no-progress "$left" 2>/dev/null || :
 		rbd rm --no-progress "$left" || :
