@@ -20,7 +20,7 @@
 /* An address for documentation (RFC 5737), so nobody's. */
 #define NOBODY		"192.0.2.1:0/1"
 /* Longer than it takes to read it back. */
-#define FENCE_S		60
+#define FENCE_S		20
 /* As much as Ceph's own monitors put up with is nothing to us. */
 #define SKEW_S		30
 

@@ -116,6 +116,12 @@ int xlrbd_holders(struct xlrbd_ctx *ctx, const struct xlrbd_spec *where,
 			continue;
 		rc = tell(&scan, &scan.v[i], fn, data);
 	}
+	/* Not "nobody holds anything". */
+	if (!rc && !where->pool && !scan.read_any && scan.n &&
+	    xlrbd__found_is_not_ours(&scan.v[0]))
+		rc = xlrbd__fail(ctx, scan.v[0].rc, "%s",
+				 scan.v[0].trouble ? scan.v[0].trouble :
+				 "out of memory");
 	xlrbd__scan_dispose(&scan);
 	return rc;
 }

@@ -140,6 +140,7 @@ struct xlrbd__found {
 struct xlrbd__scan {
 	size_t n;
 	struct xlrbd__found *v;
+	bool read_any;		/* a pool could be listed, empty or not */
 };
 
 /*

@@ -75,6 +75,8 @@ static int add_pool(void *data, const struct xlrbd_spec *pool)
 		return xlrbd__fail_nomem(listing->ctx);
 	rc = xlrbd__ceph_list_images(listing->ctx, listing->ceph, pool, what,
 				     &images, &n);
+	if (!rc)
+		listing->scan->read_any = true;
 	for (i = 0; !rc && i < n; i++)
 		rc = append(listing->ctx, listing->scan, &images[i]);
 	free(images);

@@ -146,7 +146,7 @@ checks() {
 	expect_eq "$(jq -r '.[] | select(.check == "Xen") | .result' <<<"$OUT")" trouble
 	# It leaves nothing, in the pool or among the fences.
 	expect_eq "$(rados -p rbd ls | grep -i check || :)" ""
-	eventually 30 no_fences
+	eventually 90 no_fences
 	user reader 'profile rbd' 'allow r pool=rbd'
 	host 1 chmod 0644 /etc/ceph/ceph.client.xen.keyring
 	xlrbd 1 check
