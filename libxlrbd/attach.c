@@ -252,6 +252,50 @@ static int acquire_somehow(struct attach *a)
 			       a->what, &a->work, lock, NULL, NULL);
 }
 
+int xlrbd__attach_take(struct attach *a)
+{
+	int rc;
+
+	rc = acquire_somehow(a);
+	if (!rc && a->vbd.writable)
+		rc = xlrbd__clone_grow(a->ctx, a->ceph, &a->record.spec,
+				       &a->record.image, a->what);
+	if (!rc)
+		rc = map(a);
+	return rc < 0 ? rc : hold(a);
+}
+
+/*
+ * A domain has arrived whose disk was prepared: all is done but to tell
+ * blkback, while the guest stands still.  1 if so.  What fails here undoes
+ * nothing: whoever receives the domain does.
+ */
+static int publish_prepared(struct attach *a)
+{
+	const struct xlrbd__vbd *vbd = &a->vbd;
+	struct xlrbd__record record;
+	bool fits;
+	int rc;
+
+	rc = xlrbd__run_read(a->ctx, vbd, &record);
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	fits = record.awaits && !strcmp(record.awaits, vbd->params) &&
+	       !strcmp(record.uuid, vbd->uuid) &&
+	       record.writable == vbd->writable && record.lock.held[0] &&
+	       !record.lock.pending[0] &&
+	       xlrbd__krbd_is_mapped(&record.image, &record.device);
+	rc = !fits ? 0 : xlrbd__store_publish(a->ctx, a->store, vbd,
+					      &record.device, &a->work);
+	if (fits && !rc)
+		xlrbd__log(a->ctx, LOG_INFO,
+			   "%s/%s: attached to domain %s (%s) as /dev/rbd%d, which was prepared",
+			   record.image.pool, record.image.name, vbd->domain,
+			   vbd->uuid, record.device.id);
+	xlrbd__record_dispose(&record);
+	return rc < 0 ? rc : fits;
+}
+
 int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path)
 {
 	struct attach a;
@@ -263,19 +307,15 @@ int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path)
 		rc = xlrbd__store_read_vbd(ctx, a.store, &a.vbd);
 	if (rc < 0 || a.vbd.published)
 		goto out;
+	rc = publish_prepared(&a);
+	if (rc)
+		goto out;
 	rc = xlrbd__attach_clear_leftover(&a);
 	if (!rc)
 		rc = xlrbd__attach_inspect(&a);
 	if (rc < 0)
 		goto out;
-	rc = acquire_somehow(&a);
-	if (!rc && a.vbd.writable)
-		rc = xlrbd__clone_grow(ctx, a.ceph, &a.record.spec,
-				       &a.record.image, a.what);
-	if (!rc)
-		rc = map(&a);
-	if (!rc)
-		rc = hold(&a);
+	rc = xlrbd__attach_take(&a);
 	if (!rc)
 		rc = xlrbd__store_publish(ctx, a.store, &a.vbd,
 					  &a.record.device, &a.work);
@@ -289,7 +329,7 @@ int xlrbd_vbd_add(struct xlrbd_ctx *ctx, const char *path)
 		xlrbd__attach_keep_rest(&a);
 out:
 	xlrbd__attach_end(&a);
-	return rc;
+	return rc < 0 ? rc : 0;
 }
 
 int xlrbd_vbd_report(struct xlrbd_ctx *ctx, const char *path,

@@ -22,6 +22,7 @@ struct attach {
 	struct xlrbd__cookie me;
 	bool recorded;
 	bool made;		/* the image is new */
+	bool must_exist;	/* it is not to be made */
 	int vbd_lock, image_lock;
 	char *what;		/* "rbd/web1", for messages */
 	char *short_name;	/* the other name the image may have, or NULL */
@@ -36,6 +37,8 @@ int xlrbd__attach_begin(struct attach *a, struct xlrbd_ctx *ctx,
 /* Frees and unlocks all that was reached; undoes nothing. */
 void xlrbd__attach_end(struct attach *a);
 void xlrbd__attach_set_deadlines(struct attach *a, unsigned int timeout_s);
+/* From what the vbd says to a device that is mapped and held. */
+int xlrbd__attach_take(struct attach *a) XLRBD__CHECKED;
 /* Sets what messages call the image. */
 int xlrbd__attach_set_what(struct attach *a, const char *pool, const char *ns,
 			   const char *image, const char *snap)

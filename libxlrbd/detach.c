@@ -212,6 +212,7 @@ int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path)
 }
 
 int xlrbd__vbd_undo_lost(struct xlrbd_ctx *ctx, const char *path,
+			 bool even_awaited,
 			 const struct xlrbd__deadline *limit)
 {
 	struct attach a;
@@ -219,7 +220,8 @@ int xlrbd__vbd_undo_lost(struct xlrbd_ctx *ctx, const char *path,
 
 	rc = xlrbd__attach_begin(&a, ctx, path, limit);
 	/* Looked at while no helper can be about to make it live again. */
-	if (!rc && !xlrbd__store_vbd_exists(a.store, &a.vbd))
+	if (!rc && !xlrbd__store_vbd_exists(a.store, &a.vbd) &&
+	    (even_awaited || !xlrbd__arrival_awaits(ctx, &a.vbd)))
 		rc = undo(&a);
 	if (rc > 0)
 		xlrbd__log(ctx, LOG_NOTICE, "cleaned up %s (%s): the disk was gone",

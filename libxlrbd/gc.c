@@ -48,10 +48,12 @@ int xlrbd__gc_records(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 
 	rc = xlrbd__run_list(ctx, &vbds, &n);
 	for (i = 0; i < n; i++) {
+		/* Without its lock, which is held while it is prepared. */
 		if (xlrbd__store_vbd_exists(store, &vbds[i]) ||
+		    xlrbd__arrival_awaits(ctx, &vbds[i]) ||
 		    (image && !is_of_image(ctx, &vbds[i], image)))
 			continue;
-		r = xlrbd__vbd_undo_lost(ctx, vbds[i].path, limit);
+		r = xlrbd__vbd_undo_lost(ctx, vbds[i].path, false, limit);
 		if (r > 0)
 			done++;
 		else if (!rc)
@@ -70,12 +72,21 @@ struct sweep {
 	int done;
 };
 
+static bool has_record(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd)
+{
+	struct xlrbd__record record;
+	int rc = xlrbd__run_read(ctx, vbd, &record);
+
+	if (!rc)
+		xlrbd__record_dispose(&record);
+	return rc != -ENOENT;
+}
+
 /* An entry of this boot, whose vbd nobody knows any more. */
 static bool is_orphan(struct sweep *sweep, const struct xlrbd__image *image,
 		      const struct xlrbd__cookie *cookie)
 {
 	struct xlrbd__image mapped = *image;
-	struct xlrbd__record record;
 	struct xlrbd__vbd vbd;
 	char path[64];
 	bool known;
@@ -86,7 +97,7 @@ static bool is_orphan(struct sweep *sweep, const struct xlrbd__image *image,
 		return false;
 	/* A record has the entry's fate in its hands, and a live add has one. */
 	known = xlrbd__store_vbd_exists(sweep->store, &vbd) ||
-		xlrbd__run_read(sweep->ctx, &vbd, &record) != -ENOENT;
+		has_record(sweep->ctx, &vbd);
 	xlrbd__vbd_dispose(&vbd);
 	memcpy(mapped.snap, cookie->snap, sizeof(mapped.snap));
 	return !known && !xlrbd__krbd_has_map(&mapped, cookie->addr);

@@ -55,21 +55,22 @@ static int tell(const struct xlrbd__scan *scan,
 {
 	struct xlrbd_holder holder;
 	char name[256];
-	size_t i;
+	size_t i, length;
 	int rc = 0;
 
 	for (i = 0; !rc && i < found->entries.n; i++) {
 		const struct xlrbd__entry *entry = &found->entries.v[i];
 		const struct xlrbd__cookie *cookie = &entry->cookie;
 
-		snprintf(name, sizeof(name), "%.*s",
-			 (int)xlrbd__own_name_length(cookie->domain),
+		length = xlrbd__own_name_length(cookie->domain);
+		snprintf(name, sizeof(name), "%.*s", (int)length,
 			 cookie->domain);
 		holder = (struct xlrbd_holder){
 			.image = found->what, .snap = cookie->snap,
 			.mode = cookie->mode, .state = cookie->state,
 			.life = life_of(scan, found, cookie),
-			.domain = name, .uuid = cookie->uuid,
+			.domain = name, .incoming = !!cookie->domain[length],
+			.uuid = cookie->uuid,
 			.domid = cookie->domid, .devid = cookie->devid,
 			.host = cookie->host.name, .address = cookie->addr,
 			.since = cookie->time, .entry = entry->client,

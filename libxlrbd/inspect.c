@@ -86,6 +86,10 @@ static int make_image(struct attach *a)
 {
 	int rc;
 
+	if (a->must_exist)
+		return xlrbd__fail(a->ctx, -ENOENT,
+				   "%s: is not there as it is where the domain comes from; compare ceph.conf and xlrbd.conf of both hosts",
+				   a->what);
 	rc = xlrbd__clone_make(a->ctx, a->ceph, &a->record.spec, a->what,
 			       &a->work);
 	if (!rc)

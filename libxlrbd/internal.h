@@ -16,6 +16,7 @@
 
 #include "libxlrbd.h"
 #include "libxlrbd-cluster.h"
+#include "libxlrbd-migrate.h"
 
 #define XLRBD__CHECKED	__attribute__((warn_unused_result))
 #define XLRBD__PRINTF(f, a) __attribute__((format(printf, f, a)))
@@ -153,6 +154,16 @@ bool xlrbd__krbd_has_map(const struct xlrbd__image *image, const char *addr);
 int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 		      const struct xlrbd__device *device, const char *what,
 		      const struct xlrbd__deadline *deadline) XLRBD__CHECKED;
+/* Is the device still that map of @image? */
+bool xlrbd__krbd_is_mapped(const struct xlrbd__image *image,
+			   const struct xlrbd__device *device);
+/*
+ * What the device has done so far, as a text that changes with every request;
+ * 1 if requests are in flight, 0, or a negative errno value.
+ */
+#define XLRBD__STAT_MAX 256
+int xlrbd__krbd_stat(const struct xlrbd__device *device,
+		     char out[XLRBD__STAT_MAX]) XLRBD__CHECKED;
 
 /* file.c: one-line files, and sysfs attributes that may block */
 
@@ -236,6 +247,10 @@ struct xlrbd__record {
 	struct xlrbd__lock lock;
 	struct xlrbd_spec spec;	/* how to connect: id, conf, cluster */
 	char *line;		/* written to map it; NULL before that */
+	/* Of a disk prepared for a domain that is to arrive; else NULL. */
+	char *awaits;		/* its target=, verbatim */
+	char uuid[37];		/* the domain's */
+	bool writable;
 };
 
 int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
@@ -262,17 +277,29 @@ int xlrbd__run_lock_image(struct xlrbd_ctx *ctx,
 			  const struct xlrbd__image *image,
 			  const struct xlrbd__deadline *deadline, int *fd_out)
 	XLRBD__CHECKED;
+/* Held as long as somebody receives the domain. */
+int xlrbd__run_lock_arrival(struct xlrbd_ctx *ctx, const char *uuid,
+			    const struct xlrbd__deadline *deadline,
+			    int *fd_out) XLRBD__CHECKED;
 void xlrbd__run_unlock(int fd);
 
 /* attach.c, detach.c: the story of a disk; see attach.h */
 
 /*
  * xlrbd_vbd_remove() for a vbd that libxl does not know; one that it does know
- * is left alone, 0.  Returns more if there was something to undo.  Ends at
+ * is left alone, 0, and so is one that is still to arrive unless
+ * @even_awaited.  Returns more if there was something to undo.  Ends at
  * @limit, if there is one, however long the record allows.
  */
 int xlrbd__vbd_undo_lost(struct xlrbd_ctx *ctx, const char *path,
+			 bool even_awaited,
 			 const struct xlrbd__deadline *limit) XLRBD__CHECKED;
+
+/* arrive.c: disks of domains that are to arrive */
+
+/* Is the vbd's disk prepared for a domain that somebody is receiving? */
+bool xlrbd__arrival_awaits(struct xlrbd_ctx *ctx,
+			   const struct xlrbd__vbd *vbd);
 
 /* name.c: images named after their domain */
 

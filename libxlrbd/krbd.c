@@ -317,8 +317,8 @@ bool xlrbd__krbd_has_map(const struct xlrbd__image *image, const char *addr)
 	return has_map(image, addr);
 }
 
-static bool is_ours(const struct xlrbd__image *image,
-		    const struct xlrbd__device *device)
+bool xlrbd__krbd_is_mapped(const struct xlrbd__image *image,
+			   const struct xlrbd__device *device)
 {
 	char dir[64];
 
@@ -344,7 +344,7 @@ int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 	 * another moment.  EINPROGRESS: being removed already.
 	 */
 	do {
-		if (!is_ours(image, device))
+		if (!xlrbd__krbd_is_mapped(image, device))
 			return 0;
 		r = xlrbd__file_write(attribute(BUS "/remove_single_major",
 						BUS "/remove"), id, NULL, NULL,
@@ -364,4 +364,21 @@ int xlrbd__krbd_unmap(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 				   device->id, what);
 	return xlrbd__fail(ctx, r, "unmap /dev/rbd%d (%s): %s; see `fuser -v /dev/rbd%d`, then `rbd unmap`",
 			   device->id, what, strerror(-r), device->id);
+}
+
+/* linux: Documentation/block/stat.rst; the ninth number is "in_flight". */
+int xlrbd__krbd_stat(const struct xlrbd__device *device,
+		     char out[XLRBD__STAT_MAX])
+{
+	unsigned long in_flight;
+	char dir[64];
+	int r;
+
+	snprintf(dir, sizeof(dir), "/sys/block/rbd%d", device->id);
+	r = xlrbd__file_read(dir, "stat", out, XLRBD__STAT_MAX);
+	if (r < 0)
+		return r;
+	if (sscanf(out, "%*u %*u %*u %*u %*u %*u %*u %*u %lu", &in_flight) != 1)
+		return -EPROTO;
+	return in_flight > 0;
 }

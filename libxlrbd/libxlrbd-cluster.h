@@ -68,6 +68,7 @@ struct xlrbd_holder {
 	enum xlrbd_state state;
 	enum xlrbd_life life;
 	const char *domain;	/* its name, without xl's "--incoming" */
+	int incoming;		/* it came by migration, or is about to */
 	const char *uuid;
 	unsigned int domid;
 	unsigned int devid;	/* of the disk, such as 51712 for xvda */

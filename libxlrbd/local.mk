@@ -5,10 +5,12 @@
 libxlrbd_pure_sources = \
 	libxlrbd/libxlrbd.h \
 	libxlrbd/libxlrbd-cluster.h \
+	libxlrbd/libxlrbd-migrate.h \
 	libxlrbd/internal.h \
 	libxlrbd/attach.h \
 	libxlrbd/cluster.h \
 	libxlrbd/lock.h \
+	libxlrbd/arrive.c \
 	libxlrbd/attach.c \
 	libxlrbd/clone.c \
 	libxlrbd/conf.c \
@@ -17,6 +19,7 @@ libxlrbd_pure_sources = \
 	libxlrbd/definition.c \
 	libxlrbd/definitions.c \
 	libxlrbd/detach.c \
+	libxlrbd/drain.c \
 	libxlrbd/entries.c \
 	libxlrbd/error.c \
 	libxlrbd/escape.c \
@@ -56,7 +59,8 @@ libxlrbd_libs = -lrbd -lrados -lkeyutils -linih -lresolv -lpthread \
 	$(XENSTORE_LIBS) $(JANSSON_LIBS)
 
 lib_LTLIBRARIES = libxlrbd/libxlrbd.la
-include_HEADERS = libxlrbd/libxlrbd.h libxlrbd/libxlrbd-cluster.h
+include_HEADERS = libxlrbd/libxlrbd.h libxlrbd/libxlrbd-cluster.h \
+	libxlrbd/libxlrbd-migrate.h
 pkgconfig_DATA = libxlrbd/libxlrbd.pc
 dist_man_MANS += libxlrbd/libxlrbd.3
 EXTRA_DIST += libxlrbd/libxlrbd.sym

@@ -52,13 +52,21 @@ static json_t *spec_to_json(const struct xlrbd_spec *spec)
 			 "ephemeral", spec->ephemeral);
 }
 
+static json_t *awaits_to_json(const struct xlrbd__record *record)
+{
+	return record->awaits ?
+	       json_pack("{s:s s:s s:b}", "target", record->awaits,
+			 "uuid", record->uuid, "writable", record->writable) :
+	       NULL;
+}
+
 static json_t *record_to_json(const struct xlrbd__record *record)
 {
 	const struct xlrbd__image *image = &record->image;
 	const struct xlrbd__device *device = &record->device;
 	const struct xlrbd__lock *lock = &record->lock;
 
-	return json_pack("{s:{s:s s:I s:s s:s s:s s:s s:s} s:{s:i s:i s:i s:I s:s} s:{s:s s:s s:s s:s} s:o s:s*}",
+	return json_pack("{s:{s:s s:I s:s s:s s:s s:s s:s} s:{s:i s:i s:i s:I s:s} s:{s:s s:s s:s s:s} s:o s:s* s:o*}",
 			 "image",
 			 "fsid", image->fsid,
 			 "pool_id", (json_int_t)image->pool_id,
@@ -74,7 +82,8 @@ static json_t *record_to_json(const struct xlrbd__record *record)
 			 "name", lock->name, "client", lock->client,
 			 "pending", lock->pending, "held", lock->held,
 			 "connect", spec_to_json(&record->spec),
-			 "line", record->line);
+			 "line", record->line,
+			 "awaits", awaits_to_json(record));
 }
 
 int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
@@ -190,6 +199,17 @@ static bool spec_from_json(json_t *json, struct xlrbd_spec *spec)
 	return true;
 }
 
+/* Only there in the record of a disk that was prepared. */
+static bool awaits_from_json(json_t *json, struct xlrbd__record *record)
+{
+	if (!json)
+		return true;
+	record->awaits = strdup(json_string_value(json_object_get(json,
+						  "target")) ?: "");
+	record->writable = json_is_true(json_object_get(json, "writable"));
+	return record->awaits && GET(json, "uuid", record->uuid);
+}
+
 int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 		    struct xlrbd__record *record_out)
 {
@@ -215,7 +235,8 @@ int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 	     lock_from_json(json_object_get(json, "lock"),
 			    &record_out->lock) &&
 	     spec_from_json(json_object_get(json, "connect"),
-			    &record_out->spec);
+			    &record_out->spec) &&
+	     awaits_from_json(json_object_get(json, "awaits"), record_out);
 	json_decref(json);
 	if (ok)
 		return 0;
@@ -228,6 +249,7 @@ void xlrbd__record_dispose(struct xlrbd__record *record)
 {
 	xlrbd_spec_dispose(&record->spec);
 	free(record->line);
+	free(record->awaits);
 	memset(record, 0, sizeof(*record));
 }
 
@@ -372,6 +394,16 @@ int xlrbd__run_lock_image(struct xlrbd_ctx *ctx,
 	snprintf(path, sizeof(path),
 		 XLRBD_RUN_DIR "/image-%s-%" PRId64 "-%s.lock", image->fsid,
 		 image->pool_id, image->id);
+	return lock_file(ctx, path, deadline, fd_out);
+}
+
+int xlrbd__run_lock_arrival(struct xlrbd_ctx *ctx, const char *uuid,
+			    const struct xlrbd__deadline *deadline,
+			    int *fd_out)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), XLRBD_RUN_DIR "/arrival-%s.lock", uuid);
 	return lock_file(ctx, path, deadline, fd_out);
 }
 
