@@ -12,6 +12,8 @@
 
 #include "xlrbd.h"
 
+#define CREATING	"creating-"
+
 /* A definition in the pool, or a file: one that says where it lies is a file. */
 static int load(struct session *s, const char *what, char **name_out,
 		char **json_out)
@@ -72,23 +74,88 @@ static int check_nowhere_else(struct session *s, const char *name)
 	return rc;
 }
 
+static void file_name(const char *name, char out[RUN_PATH_MAX])
+{
+	snprintf(out, RUN_PATH_MAX, CREATING "%s", name);
+}
+
+/*
+ * A domain that stands still, and whose creator has died: it is half made.  One
+ * that runs lacks a monitor at most.
+ */
+static int settle_creation(void *data, const char *file)
+{
+	const char *name = file + strlen(CREATING), *wanted = data;
+	unsigned int domid;
+	int fd, rc;
+
+	if (wanted && strcmp(wanted, name) != 0)
+		return DONE;
+	fd = run_file_take(file, false);
+	if (fd < 0)
+		return !wanted || errno != EWOULDBLOCK ? DONE :
+		       fail("%s: is being created by another process", name);
+	rc = domain_find(name, &domid);
+	if (!rc && domid != NO_DOMAIN) {
+		fail("%s: its creation was interrupted; %s", name,
+		     domain_is_paused(domid) ? "ending what there is of it" :
+					       "it runs");
+		rc = domain_is_paused(domid) ?
+		     domain_act(DOMAIN_DESTROY, domid, name) :
+		     monitor_adopt(domid, name);
+	}
+	if (rc)
+		close(fd);
+	else
+		run_file_drop(file, fd);
+	return rc;
+}
+
+int settle_creations(const char *name)
+{
+	return run_files(CREATING, settle_creation, (void *)name);
+}
+
+static int create(const char *json, const char *name, bool paused,
+		  unsigned int *domid_out)
+{
+	int rc;
+
+	rc = domain_create(json, domid_out);
+	if (rc)
+		return rc;
+	rc = monitor_start(*domid_out);
+	if (!rc && !paused)
+		rc = domain_act(DOMAIN_UNPAUSE, *domid_out, name);
+	if (rc && domain_act(DOMAIN_DESTROY, *domid_out, name))
+		fail("%s: not destroyed: run `xl destroy %u`", name,
+		     *domid_out);
+	return rc;
+}
+
+int domain_start(const char *json, const char *name, bool paused,
+		 unsigned int *domid_out)
+{
+	char file[RUN_PATH_MAX];
+	int fd, rc;
+
+	file_name(name, file);
+	fd = run_file_take(file, true);
+	if (fd < 0)
+		return fail("%s: is being created by another process", name);
+	rc = create(json, name, paused, domid_out);
+	run_file_drop(file, fd);
+	return rc;
+}
+
 static int start(struct session *s, const char *name, const char *json)
 {
 	unsigned int domid;
 	int rc;
 
-	rc = domain_create(json, &domid);
+	rc = domain_start(json, name, s->given & OPT_PAUSED, &domid);
 	if (rc)
 		return rc;
-	rc = monitor_start(domid);
-	if (!rc && !(s->given & OPT_PAUSED))
-		rc = domain_act(DOMAIN_UNPAUSE, domid, name);
-	if (rc) {
-		if (domain_act(DOMAIN_DESTROY, domid, name))
-			fail("%s: not destroyed: run `xl destroy %u`", name,
-			     domid);
-		return rc;
-	}
 	if (!s->json)
 		printf("%s: domain %u\n", name, domid);
 	fflush(stdout);
@@ -104,6 +171,10 @@ int cmd_create(struct session *s, int argc, char **argv)
 
 	(void)argc;
 	rc = load(s, argv[0], &name, &json);
+	if (!rc)
+		rc = settle_migrations(s, name);
+	if (!rc)
+		rc = settle_creations(name);
 	if (!rc)
 		rc = domain_find(name, &domid);
 	if (!rc && domid != NO_DOMAIN) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "xlrbd.h"
+#include "migrate.h"
 
 static const struct column columns[] = {
 	{ "POOL", "pool" }, { "CLEANED UP", "cleaned" },
@@ -37,14 +37,48 @@ static void clean(struct session *s, const char *name, json_t *rows)
 		free(pool.pool);
 }
 
+/*
+ * A copy that was never told to run, and whose receiver is dead.  One that was
+ * told has another name.
+ */
+static int drop_half_received(void *data, unsigned int domid, const char *uuid)
+{
+	char *name = domain_name(domid, uuid);
+	size_t length = name ? strlen(name) : 0;
+	int *rc = data;
+
+	if (length > strlen(INCOMING) &&
+	    !strcmp(name + length - strlen(INCOMING), INCOMING)) {
+		fail("%s: its migration to this host was interrupted; destroying it",
+		     name);
+		if (domain_act(DOMAIN_DESTROY, domid, name))
+			*rc = FAILED;
+	}
+	free(name);
+	return 0;
+}
+
+static int clean_interrupted(struct session *s)
+{
+	int rc = settle_migrations(s, NULL);
+
+	if (settle_creations(NULL))
+		rc = FAILED;
+	if (xlrbd_arrivals_lost(s->ctx, drop_half_received, &rc) < 0)
+		rc = fail_ctx(s);
+	return rc;
+}
+
 int cmd_gc(struct session *s, int argc, char **argv)
 {
 	json_t *rows = json_array();
-	int i;
+	/* On a machine without Xen there is nothing of that. */
+	int i, rc = xen_is_here() ? clean_interrupted(s) : DONE, r;
 
 	if (!argc)
 		clean(s, NULL, rows);
 	for (i = 0; i < argc; i++)
 		clean(s, argv[i], rows);
-	return print_rows(s, rows, columns, ARRAY_SIZE(columns));
+	r = print_rows(s, rows, columns, ARRAY_SIZE(columns));
+	return rc ? rc : r;
 }

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "xlrbd.h"
 
@@ -20,6 +19,11 @@ static bool is_dead(const char *status)
 	return !strcmp(status, "silent") || !strcmp(status, "fenced");
 }
 
+static bool is_dead_or_arriving(const char *status)
+{
+	return is_dead(status) || !strcmp(status, "arriving");
+}
+
 /* The row that says most: of a host that lives, or of any, or none. */
 static const json_t *best_of(const json_t *rows)
 {
@@ -29,7 +33,7 @@ static const json_t *best_of(const json_t *rows)
 	json_array_foreach(rows, i, row) {
 		if (!json_object_get(row, "host"))
 			continue;
-		if (!best || is_dead(text_of(best, "status")))
+		if (!best || is_dead_or_arriving(text_of(best, "status")))
 			best = row;
 	}
 	return best;
@@ -62,10 +66,7 @@ static char *find_elsewhere(struct session *s, const char *name)
 	return copy;
 }
 
-/* What a command does where the domain is; its exit code. */
-typedef int here_fn(struct session *s, const char *name, unsigned int domid);
-
-static int where_it_is(struct session *s, const char *name, here_fn *fn)
+int where_it_is(struct session *s, const char *name, here_fn *fn)
 {
 	unsigned int domid = NO_DOMAIN;
 	char *host;
@@ -73,7 +74,9 @@ static int where_it_is(struct session *s, const char *name, here_fn *fn)
 
 	/* On a machine without Xen every domain is elsewhere. */
 	if (xen_is_here()) {
-		rc = domain_find(name, &domid);
+		rc = settle_migrations(s, name);
+		if (!rc)
+			rc = domain_find(name, &domid);
 		if (rc)
 			return rc;
 	}
@@ -110,21 +113,6 @@ static int count_ours(struct session *s, const char *name,
 	return DONE;
 }
 
-static void pause_a_moment(void)
-{
-	const struct timespec moment = { .tv_nsec = 250 * 1000000 };
-
-	nanosleep(&moment, NULL);
-}
-
-static int64_t now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 /* The domain gone, its disks unmapped, its entries withdrawn. */
 static int wait_released(struct session *s, const char *name,
 			 unsigned int domid, int64_t end)
@@ -133,7 +121,7 @@ static int wait_released(struct session *s, const char *name,
 	int rc = DONE;
 
 	while (domain_exists(domid)) {
-		if (now_s() >= end)
+		if (now_ms() >= end)
 			return fail("%s: still there; `xlrbd destroy %s` ends it the hard way",
 				    name, name);
 		pause_a_moment();
@@ -143,14 +131,14 @@ static int wait_released(struct session *s, const char *name,
 		if (rc || !left)
 			return rc;
 		pause_a_moment();
-	} while (now_s() < end);
+	} while (now_ms() < end);
 	return fail("%s: gone, but %zu of its disks are not released; see `xlrbd locks`, then `xlrbd gc`",
 		    name, left);
 }
 
 static int64_t end_of_wait(const struct session *s)
 {
-	return now_s() + (s->wait_s ? s->wait_s : WAIT_S);
+	return now_ms() + (s->wait_s ? s->wait_s : WAIT_S) * 1000LL;
 }
 
 /* libxl waits for a minute until the guest says that it has heard. */
@@ -160,6 +148,14 @@ static int ask(const char *name, unsigned int domid)
 		return fail("%s: is paused, so it cannot hear that it is to shut down; `xlrbd unpause %s` or `xlrbd destroy %s`",
 			    name, name, name);
 	return domain_act(DOMAIN_SHUTDOWN, domid, name);
+}
+
+int shut_down_and_wait(struct session *s, const char *name,
+		       unsigned int domid)
+{
+	int rc = ask(name, domid);
+
+	return rc ? rc : wait_released(s, name, domid, end_of_wait(s));
 }
 
 static int shut_down(struct session *s, const char *name, unsigned int domid)

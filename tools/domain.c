@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "domain.h"
+#include "migrate.h"
 
 bool xen_is_here(void)
 {
@@ -35,17 +36,29 @@ bool xen_version(char *out, size_t size)
 
 int xl_open(struct xl *xl)
 {
+	return xl_open_logging(xl, NULL);
+}
+
+/* Children that are not its own are none of libxl's business. */
+static const libxl_childproc_hooks childproc_hooks = {
+	.chldowner = libxl_sigchld_owner_libxl_always_selective_reap,
+};
+
+int xl_open_logging(struct xl *xl, xentoollog_logger *logger)
+{
 	memset(xl, 0, sizeof(*xl));
 	/* libxl would say in its own words that there is no hypervisor. */
 	if (!xen_is_here())
 		return fail("this machine is no Xen host: run this on one");
-	xl->logger = (xentoollog_logger *)xtl_createlogger_stdiostream(
-			stderr, XTL_ERROR, 0);
+	xl->logger = logger ? logger :
+		     (xentoollog_logger *)xtl_createlogger_stdiostream(
+				stderr, XTL_ERROR, 0);
 	if (!xl->logger ||
 	    libxl_ctx_alloc(&xl->ctx, LIBXL_VERSION, 0, xl->logger)) {
 		xl_close(xl);
 		return fail("cannot talk to Xen: run this as root, in domain 0");
 	}
+	libxl_childproc_setmode(xl->ctx, &childproc_hooks, NULL);
 	return DONE;
 }
 
@@ -75,7 +88,7 @@ int domain_find(const char *name, unsigned int *domid_out)
 	return DONE;
 }
 
-static int check_memory(struct xl *xl, libxl_domain_config *config)
+int xl_check_memory(struct xl *xl, libxl_domain_config *config)
 {
 	uint64_t needed, free;
 
@@ -103,7 +116,7 @@ int domain_create(const char *json, unsigned int *domid_out)
 	if (r)
 		rc = fail("the definition is not for this version of Xen: define it again");
 	if (!rc)
-		rc = check_memory(&xl, &config);
+		rc = xl_check_memory(&xl, &config);
 	if (!rc) {
 		/* It destroys by itself what fails half-way. */
 		r = libxl_domain_create_new(xl.ctx, &config, &domid, NULL,
@@ -198,6 +211,50 @@ bool domain_is_paused(unsigned int domid)
 	libxl_dominfo_dispose(&info);
 	xl_close(&xl);
 	return paused;
+}
+
+/* Is it one that people know of, or is it on its way out, or a helper? */
+static json_t *list_row(struct xl *xl, const libxl_dominfo *info)
+{
+	char *name = libxl_domid_to_name(xl->ctx, info->domid);
+	size_t length = name ? strlen(name) : 0;
+	json_t *row = NULL;
+
+	if (info->domid && name && !info->dying &&
+	    !libxl_is_stubdom(xl->ctx, info->domid, NULL))
+		row = json_pack("{s:s s:i s:I s:b}", "domain", name, "domid",
+				(int)info->domid, "memory_kb",
+				(json_int_t)info->max_memkb, "incoming",
+				length > strlen(INCOMING) &&
+				!strcmp(name + length - strlen(INCOMING),
+					INCOMING));
+	free(name);
+	return row;
+}
+
+int domain_list(json_t **rows_out)
+{
+	libxl_dominfo *infos;
+	struct xl xl;
+	int i, n, rc;
+
+	rc = xl_open(&xl);
+	if (rc)
+		return rc;
+	*rows_out = json_array();
+	infos = libxl_list_domain(xl.ctx, &n);
+	for (i = 0; infos && i < n; i++) {
+		json_t *row = list_row(&xl, &infos[i]);
+
+		if (row)
+			json_array_append_new(*rows_out, row);
+	}
+	if (infos)
+		libxl_dominfo_list_free(infos, n);
+	else
+		rc = fail("libxl cannot list this host's domains");
+	xl_close(&xl);
+	return rc;
 }
 
 bool domain_exists(unsigned int domid)

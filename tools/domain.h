@@ -18,10 +18,15 @@ struct xl {
 	xentoollog_logger *logger;
 };
 
+/* With a logger of one's own, or NULL for errors to stderr. */
+int xl_open_logging(struct xl *xl, xentoollog_logger *logger) CHECKED;
 /* FAILED, with a sentence, on a machine that is no Xen host. */
 int xl_open(struct xl *xl) CHECKED;
 void xl_close(struct xl *xl);
 /* libxl's error numbers have no text of their own for most. */
 int xl_fail(int rc, const char *tried, const char *domain);
+
+/* Is there enough for the domain? */
+int xl_check_memory(struct xl *xl, libxl_domain_config *config) CHECKED;
 
 #endif /* XLRBD_DOMAIN_H */

@@ -63,6 +63,9 @@ static int rank(const char *status)
 	return i;
 }
 
+/* When it came by migration; not for the eyes of others. */
+#define CAME "came"
+
 /* What collecting takes. */
 struct collection {
 	const char *name;	/* of the only domain wanted, or NULL */
@@ -93,6 +96,8 @@ static json_t *row_of(json_t *rows, const struct xlrbd_holder *holder)
 	set_text(row, "status", status_of(holder));
 	json_object_set_new(row, "since", time_value(holder->since));
 	json_object_set_new(row, "disks", json_array());
+	if (holder->incoming)
+		json_object_set_new(row, CAME, json_integer(holder->since));
 	json_array_append_new(rows, row);
 	return row;
 }
@@ -114,6 +119,43 @@ static int collect(void *data, const struct xlrbd_holder *holder)
 	json_array_append_new(json_object_get(row, "disks"),
 			      holder_row(holder));
 	return 0;
+}
+
+static bool is_alive(const json_t *row)
+{
+	return !strcmp(text_of(row, "status"), "running") ||
+	       !strcmp(text_of(row, "status"), "held");
+}
+
+/* Does the same domain live elsewhere, since before this one came? */
+static bool has_elder(const json_t *rows, const json_t *row)
+{
+	const json_t *other, *came = json_object_get(row, CAME), *earlier;
+	size_t i;
+
+	json_array_foreach(rows, i, other) {
+		earlier = json_object_get(other, CAME);
+		if (other != row && is_alive(other) &&
+		    !strcmp(text_of(other, "uuid"), text_of(row, "uuid")) &&
+		    (!earlier || json_integer_value(earlier) <
+				 json_integer_value(came)))
+			return true;
+	}
+	return false;
+}
+
+/* Two hosts hold a domain's disks while it moves: the later one waits for it. */
+static void tell_arriving(json_t *rows)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+		if (json_object_get(row, CAME) && is_alive(row) &&
+		    has_elder(rows, row))
+			set_text(row, "status", "arriving");
+	json_array_foreach(rows, i, row)
+		json_object_del(row, CAME);
 }
 
 static int by_name(const void *a, const void *b)
@@ -171,6 +213,7 @@ int find_domains(struct session *s, const char *name, json_t **rows_out)
 		json_decref(collection.rows);
 		return fail_ctx(s);
 	}
+	tell_arriving(collection.rows);
 	*rows_out = sorted(collection.rows);
 	return *rows_out ? DONE : fail("out of memory");
 }

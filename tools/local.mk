@@ -5,21 +5,31 @@ sbin_PROGRAMS += tools/xlrbd
 tools_xlrbd_SOURCES = \
 	tools/xlrbd.c \
 	tools/xlrbd.h \
+	tools/channel.c \
+	tools/cold.c \
+	tools/departure.c \
 	tools/domain.c \
 	tools/domain.h \
 	tools/domains.c \
+	tools/migrate.h \
 	tools/monitor.c \
 	tools/output.c \
 	tools/cmd-check.c \
 	tools/cmd-create.c \
 	tools/cmd-define.c \
+	tools/cmd-evacuate.c \
 	tools/cmd-gc.c \
 	tools/cmd-list.c \
 	tools/cmd-locks.c \
+	tools/cmd-migrate.c \
+	tools/cmd-receive.c \
 	tools/cmd-stop.c \
 	tools/cmd-takeover.c \
 	tools/program.c \
+	tools/receive.c \
 	tools/remote.c \
+	tools/runfile.c \
+	tools/send.c \
 	tools/xlcfg.c
 tools_xlrbd_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools \
 	-DXEN_SCRIPT_DIR='"$(xenscriptdir)"'

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,34 +49,26 @@ static void say(const char *format, ...)
 	fflush(stdout);
 }
 
-static void lock_path(unsigned int domid, char out[64])
+static void lock_name(unsigned int domid, char out[32])
 {
-	snprintf(out, 64, XLRBD_RUN_DIR "/monitor-%u", domid);
+	snprintf(out, 32, "monitor-%u", domid);
 }
 
 /* Held as long as the monitor lives; -1 if somebody has it, or on failure. */
 static int take_lock(unsigned int domid)
 {
-	char path[64];
-	int fd;
+	char name[32];
 
-	mkdir(XLRBD_RUN_DIR, 0755);
-	lock_path(domid, path);
-	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	lock_name(domid, name);
+	return run_file_take(name, true);
 }
 
 static void drop_lock(struct monitor *m)
 {
-	char path[64];
+	char name[32];
 
-	lock_path(m->domid, path);
-	unlink(path);
-	close(m->lock);
+	lock_name(m->domid, name);
+	run_file_drop(name, m->lock);
 	m->lock = -1;
 }
 
@@ -95,6 +86,16 @@ int monitor_start(unsigned int domid)
 	return watches ? DONE : fail("no monitor for domain %u", domid);
 }
 
+int monitor_expect(unsigned int domid)
+{
+	int fd = take_lock(domid);
+
+	if (fd < 0)
+		return fail("no monitor for domain %u: %m", domid);
+	close(fd);
+	return DONE;
+}
+
 int monitor_adopt(unsigned int domid, const char *name)
 {
 	if (!monitor_is_lost(domid))
@@ -105,18 +106,15 @@ int monitor_adopt(unsigned int domid, const char *name)
 
 bool monitor_is_lost(unsigned int domid)
 {
-	char path[64];
-	bool lost;
+	char name[32];
 	int fd;
 
-	lock_path(domid, path);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	/* Not one of ours: somebody else's affair, xl's for instance. */
-	if (fd < 0)
-		return false;
-	lost = !flock(fd, LOCK_EX | LOCK_NB);
-	close(fd);
-	return lost;
+	lock_name(domid, name);
+	/* If there is none it is somebody else's affair, xl's for instance. */
+	fd = run_file_take(name, false);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 static int watch(struct monitor *m)
@@ -180,6 +178,8 @@ static int start_again(struct monitor *m, libxl_domain_config *config)
 	uint32_t domid;
 	int r;
 
+	/* One that arrived by migration had its domid chosen; once is enough. */
+	config->c_info.domid = INVALID_DOMID;
 	r = libxl_domain_create_new(m->xl.ctx, config, &domid, NULL, NULL);
 	if (r) {
 		say("%s: cannot start it again (libxl %d); run `xlrbd create %s`",

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -36,18 +37,23 @@ static char *read_all(int fd)
 	return text;
 }
 
-static void __attribute__((noreturn)) become(const char *const argv[], int out)
+/* What is not given, -1, is as ours. */
+static void __attribute__((noreturn)) become(const char *const argv[], int in,
+					     int out)
 {
-	int null = open("/dev/null", O_RDONLY);
-
-	if (out < 0 || (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
-			dup2(out, STDOUT_FILENO) >= 0))
+	/* What we ignore, it need not. */
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	if ((in < 0 || dup2(in, STDIN_FILENO) >= 0) &&
+	    (out < 0 || dup2(out, STDOUT_FILENO) >= 0))
 		execvp(argv[0], (char *const *)argv);
 	fprintf(stderr, "xlrbd: %s: %m\n", argv[0]);
 	_exit(127);
 }
 
-static int exit_code(pid_t pid)
+int program_wait(pid_t pid)
 {
 	int status;
 
@@ -62,12 +68,15 @@ int program_run(const char *const argv[])
 	pid_t pid = fork();
 
 	if (!pid)
-		become(argv, -1);
-	return pid < 0 ? -1 : exit_code(pid);
+		become(argv, -1, -1);
+	return pid < 0 ? -1 : program_wait(pid);
 }
 
-/* The child's pid, and where its stdout arrives; -1 if there is none. */
-static pid_t start(const char *const argv[], int *out)
+/*
+ * The child's pid, and where its stdout arrives; -1 if there is none.  Its
+ * stderr is @err, or ours if that is -1.
+ */
+static pid_t start(const char *const argv[], int err, int *out)
 {
 	int pipes[2];
 	pid_t pid;
@@ -75,12 +84,41 @@ static pid_t start(const char *const argv[], int *out)
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return -1;
 	pid = fork();
-	if (!pid)
-		become(argv, pipes[1]);
+	if (!pid) {
+		if (err >= 0)
+			dup2(err, STDERR_FILENO);
+		become(argv, open("/dev/null", O_RDONLY), pipes[1]);
+	}
 	close(pipes[1]);
 	*out = pipes[0];
 	if (pid < 0)
 		close(pipes[0]);
+	return pid;
+}
+
+pid_t program_open(const char *const argv[], int *in, int *out)
+{
+	int to[2], from[2];
+	pid_t pid;
+
+	if (pipe2(to, O_CLOEXEC) < 0)
+		return -1;
+	if (pipe2(from, O_CLOEXEC) < 0) {
+		close(to[0]);
+		close(to[1]);
+		return -1;
+	}
+	pid = fork();
+	if (!pid)
+		become(argv, to[0], from[1]);
+	close(to[0]);
+	close(from[1]);
+	*in = to[1];
+	*out = from[0];
+	if (pid < 0) {
+		close(to[1]);
+		close(from[0]);
+	}
 	return pid;
 }
 
@@ -89,11 +127,34 @@ char *program_start(const char *const argv[])
 	char *said;
 	int out;
 
-	if (start(argv, &out) < 0)
+	if (start(argv, -1, &out) < 0)
 		return NULL;
 	said = read_all(out);
 	close(out);
 	return said;
+}
+
+/* A file takes any length of stderr while stdout is read. */
+int program_output_both(const char *const argv[], char **out, char **err)
+{
+	char path[] = "/tmp/xlrbd.XXXXXX";
+	int file = mkostemp(path, O_CLOEXEC), said, status = -1;
+	pid_t pid;
+
+	*out = *err = NULL;
+	if (file < 0)
+		return -1;
+	unlink(path);
+	pid = start(argv, file, &said);
+	if (pid >= 0) {
+		*out = read_all(said);
+		close(said);
+		status = program_wait(pid);
+		if (lseek(file, 0, SEEK_SET) == 0)
+			*err = read_all(file);
+	}
+	close(file);
+	return *out && *err ? status : -1;
 }
 
 int program_output(const char *const argv[], char **output_out)
@@ -102,11 +163,11 @@ int program_output(const char *const argv[], char **output_out)
 	pid_t pid;
 
 	*output_out = NULL;
-	pid = start(argv, &out);
+	pid = start(argv, -1, &out);
 	if (pid < 0)
 		return -1;
 	*output_out = read_all(out);
 	close(out);
-	status = exit_code(pid);
+	status = program_wait(pid);
 	return *output_out ? status : -1;
 }

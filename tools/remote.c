@@ -37,24 +37,70 @@ static char *quoted(int argc, char **argv)
 	return text;
 }
 
-static int run_there(struct session *s, const char *host, const char *address,
+/* A host that falls silent is given up after 15 s. */
+#define SSH_OPTIONS \
+	"-o", "BatchMode=yes", "-o", "ConnectTimeout=10", \
+	"-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"
+
+struct ssh {
+	const char *argv[12];
+};
+
+static struct ssh ssh(const char *address, const char *command)
+{
+	return (struct ssh){
+		{ "ssh", SSH_OPTIONS, address, command, NULL }
+	};
+}
+
+static int fail_ssh(const char *host, const char *address)
+{
+	return fail("%s did not do it: ssh to %s failed; see [hosts] in xlrbd.conf(5)",
+		    host, address);
+}
+
+static int run_there(const char *host, const char *address,
 		     const char *command)
 {
-	const char *argv[] = {
-		"ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
-		/* A host that falls silent is given up after 15 s. */
-		"-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
-		address, command, NULL
-	};
 	int status;
 
-	(void)s;
 	fflush(stdout);
-	status = program_run(argv);
+	status = program_run(ssh(address, command).argv);
+	return status == SSH_FAILED || status < 0 ? fail_ssh(host, address) :
+						    status;
+}
+
+int remote_output(struct session *s, const char *host, const char *command,
+		  char **output_out)
+{
+	char *address = NULL;
+	int status;
+
+	*output_out = NULL;
+	if (xlrbd_host_address(s->ctx, host, &address) < 0)
+		return fail_ctx(s);
+	status = program_output(ssh(address, command).argv, output_out);
 	if (status == SSH_FAILED || status < 0)
-		return fail("%s did not do it: ssh to %s failed; see [hosts] in xlrbd.conf(5)",
-			    host, address);
-	return status;
+		fail_ssh(host, address);
+	free(address);
+	return status ? FAILED : DONE;
+}
+
+int remote_start(struct session *s, const char *host, const char *command,
+		 int *in, int *out, pid_t *pid)
+{
+	char *address = NULL;
+
+	if (xlrbd_host_address(s->ctx, host, &address) < 0)
+		return fail_ctx(s);
+	*pid = program_open(ssh(address, command).argv, in, out);
+	free(address);
+	return *pid < 0 ? fail("ssh: cannot be started") : DONE;
+}
+
+char *shell_quoted(const char *text)
+{
+	return quoted(1, (char **)&text);
 }
 
 int remote_run(struct session *s, const char *host)
@@ -69,7 +115,7 @@ int remote_run(struct session *s, const char *host)
 	    asprintf(&command, "xlrbd '%s' --here%s", s->argv[0], arguments) < 0)
 		rc = fail("out of memory");
 	else
-		rc = run_there(s, host, address, command);
+		rc = run_there(host, address, command);
 	free(command);
 	free(arguments);
 	free(address);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 
 #include "xlrbd.h"
 
@@ -33,6 +34,11 @@ static const struct command commands[] = {
 	{ "pause", "DOMAIN", "stop its processors", OPT_HERE, 1, 1,
 	  cmd_pause },
 	{ "unpause", "DOMAIN", "let them go on", OPT_HERE, 1, 1, cmd_unpause },
+	{ "migrate", "DOMAIN HOST", "move a domain to another host",
+	  OPT_COLD | OPT_DRY_RUN | OPT_TIMEOUT | OPT_HERE, 2, 2,
+	  cmd_migrate },
+	{ "evacuate", "[HOST...]", "move all of this host's domains away",
+	  OPT_JOBS | OPT_DRY_RUN | OPT_TIMEOUT, 0, -1, cmd_evacuate },
 	{ "define", "FILE", "keep a domain's xl.cfg in the pool", OPT_FORCE,
 	  1, 1, cmd_define },
 	{ "undefine", "DOMAIN", "forget it", 0, 1, 1, cmd_undefine },
@@ -47,12 +53,16 @@ static const struct command commands[] = {
 	  "clean up what this host has left behind", 0, 0, -1, cmd_gc },
 	{ "check", "", "what is wrong with this installation", 0, 0, 0,
 	  cmd_check },
-	{ "monitor", "DOMID", "reap and restart a domain; create starts it",
-	  0, 1, 1, cmd_monitor },
+	{ "monitor", "DOMID", "reap and restart a domain", OPT_INTERNAL, 1, 1,
+	  cmd_monitor },
+	{ "receive", "", "the other end of migrate", OPT_INTERNAL, 0, 0,
+	  cmd_receive },
+	{ "arrived", "DOMAIN UUID", "what became of a migration",
+	  OPT_INTERNAL, 2, 2, cmd_arrived },
 };
 
 enum { OPTION_FIRST = 256, OPTION_ID, OPTION_CONF, OPTION_CEPH_CLUSTER,
-       OPTION_HELP };
+       OPTION_COLD, OPTION_JOBS, OPTION_HELP };
 
 /* Of a command if it takes that bit; bit 0 is for all. */
 static const struct {
@@ -72,6 +82,9 @@ static const struct {
 	{ "wait", NULL, 'w', OPT_WAIT, "until its disks are released" },
 	{ "destroy-after", NULL, 'D', OPT_DESTROY_AFTER,
 	  "wait, then destroy it" },
+	{ "cold", NULL, OPTION_COLD, OPT_COLD,
+	  "shut it down here, start it there" },
+	{ "jobs", "NUMBER", OPTION_JOBS, OPT_JOBS, "at a time (2)" },
 	{ "timeout", "SECONDS", 't', OPT_TIMEOUT, "to wait (300)" },
 	{ "here", NULL, 'H', OPT_HERE, "on no other host" },
 	{ "json", NULL, 'j', 0, "for programs" },
@@ -83,17 +96,54 @@ static const struct {
 	{ "help", NULL, OPTION_HELP, 0, "this" },
 };
 
+static char failure[2048];
+static bool keep;
+
 int fail(const char *format, ...)
 {
+	char text[sizeof(failure)];
 	va_list args;
 
-	fflush(stdout);
+	/* The last one may be part of it. */
 	va_start(args, format);
-	fputs("xlrbd: ", stderr);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	memcpy(failure, text, sizeof(failure));
+	if (!keep) {
+		fflush(stdout);
+		fprintf(stderr, "xlrbd: %s\n", failure);
+	}
 	return FAILED;
+}
+
+void keep_failures(void)
+{
+	keep = true;
+}
+
+void tell_failures(void)
+{
+	keep = false;
+}
+
+const char *last_failure(void)
+{
+	return failure;
+}
+
+int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void pause_a_moment(void)
+{
+	const struct timespec moment = { .tv_nsec = 250 * 1000000 };
+
+	nanosleep(&moment, NULL);
 }
 
 int fail_ctx(const struct session *s)
@@ -107,8 +157,10 @@ static void print_overview(FILE *out)
 
 	fputs("usage: xlrbd COMMAND [OPTION...] [ARGUMENT...]\n\n", out);
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-9s %-22s %s\n", commands[i].name,
-			commands[i].arguments, commands[i].summary);
+		if (!(commands[i].options & OPT_INTERNAL))
+			fprintf(out, "  %-9s %-22s %s\n",
+				commands[i].name, commands[i].arguments,
+				commands[i].summary);
 	fputs("\n`xlrbd COMMAND --help` tells its options; see also xlrbd(8).\n",
 	      out);
 }
@@ -156,16 +208,18 @@ static int set_pool(struct session *s)
 	return s->where.ns ? DONE : fail("out of memory");
 }
 
-static int set_timeout(struct session *s)
+static int set_number(const char *option, unsigned long max,
+		      unsigned int *to)
 {
 	char *end;
-	unsigned long seconds = strtoul(optarg, &end, 10);
+	unsigned long number = strtoul(optarg, &end, 10);
 
-	if (*end || end == optarg || !seconds || seconds > 3600) {
-		fail("--timeout takes seconds, 1 to 3600: \"%s\"", optarg);
+	if (*end || end == optarg || !number || number > max) {
+		fail("--%s takes a number, 1 to %lu: \"%s\"", option, max,
+		     optarg);
 		return USAGE;
 	}
-	s->wait_s = seconds;
+	*to = number;
 	return DONE;
 }
 
@@ -192,8 +246,11 @@ static int take_option(struct session *s, const struct command *command,
 			continue;
 		if (options[i].bit & command->options) {
 			s->given |= options[i].bit;
-			return options[i].bit == OPT_TIMEOUT ?
-			       set_timeout(s) : DONE;
+			if (options[i].bit == OPT_TIMEOUT)
+				return set_number("timeout", 3600, &s->wait_s);
+			if (options[i].bit == OPT_JOBS)
+				return set_number("jobs", 64, &s->jobs);
+			return DONE;
 		}
 		fail("%s takes no --%s", command->name, options[i].name);
 	}

@@ -8,6 +8,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "libxlrbd-cluster.h"
 
@@ -33,6 +35,10 @@ enum {
 	OPT_DESTROY_AFTER = 1 << 9,	/* --destroy-after */
 	OPT_TIMEOUT	= 1 << 10,	/* --timeout */
 	OPT_HERE	= 1 << 11,	/* --here */
+	OPT_COLD	= 1 << 12,	/* --cold */
+	OPT_JOBS	= 1 << 13,	/* --jobs */
+
+	OPT_INTERNAL	= 1 << 14,	/* other commands run it, not people */
 };
 
 struct session {
@@ -42,6 +48,8 @@ struct session {
 	unsigned int given;	/* OPT_... */
 	bool json;
 	unsigned int wait_s;	/* --timeout; 0: not given */
+	unsigned int jobs;	/* --jobs; 0: not given */
+	const char *to;		/* where a domain is to go */
 	/* --pool, --id, --conf, --ceph-cluster, and xlrbd.conf */
 	struct xlrbd_spec where;
 };
@@ -55,16 +63,20 @@ struct command {
 	int (*run)(struct session *s, int argc, char **argv);
 };
 
+int cmd_arrived(struct session *s, int argc, char **argv);
 int cmd_check(struct session *s, int argc, char **argv);
 int cmd_create(struct session *s, int argc, char **argv);
 int cmd_define(struct session *s, int argc, char **argv);
 int cmd_destroy(struct session *s, int argc, char **argv);
+int cmd_evacuate(struct session *s, int argc, char **argv);
 int cmd_gc(struct session *s, int argc, char **argv);
 int cmd_list(struct session *s, int argc, char **argv);
 int cmd_locks(struct session *s, int argc, char **argv);
+int cmd_migrate(struct session *s, int argc, char **argv);
 int cmd_monitor(struct session *s, int argc, char **argv);
 int cmd_pause(struct session *s, int argc, char **argv);
 int cmd_reboot(struct session *s, int argc, char **argv);
+int cmd_receive(struct session *s, int argc, char **argv);
 int cmd_show(struct session *s, int argc, char **argv);
 int cmd_shutdown(struct session *s, int argc, char **argv);
 int cmd_takeover(struct session *s, int argc, char **argv);
@@ -75,6 +87,11 @@ int cmd_where(struct session *s, int argc, char **argv);
 
 /* "xlrbd: " and the sentence, to stderr; returns FAILED. */
 int fail(const char *format, ...) PRINTF(1, 2);
+/* Not yet: fail() only remembers, until they are to be told again. */
+void keep_failures(void);
+void tell_failures(void);
+/* The last sentence. */
+const char *last_failure(void);
 /* The library's sentence. */
 int fail_ctx(const struct session *s);
 /*
@@ -83,6 +100,10 @@ int fail_ctx(const struct session *s);
  */
 int spec_of(struct session *s, const char *target,
 	    struct xlrbd_spec *spec_out) CHECKED;
+
+/* CLOCK_MONOTONIC */
+int64_t now_ms(void);
+void pause_a_moment(void);
 
 /* output.c: rows for people or for programs */
 
@@ -141,8 +162,23 @@ int domain_find(const char *name, unsigned int *domid_out) CHECKED;
 int domain_create(const char *json, unsigned int *domid_out) CHECKED;
 int domain_act(enum domain_action action, unsigned int domid,
 	       const char *name) CHECKED;
+/* Those with a name, but domain 0: "domain", "domid", "memory_kb", "incoming". */
+int domain_list(json_t **rows_out) CHECKED;
 bool domain_exists(unsigned int domid);
 bool domain_is_paused(unsigned int domid);
+
+/* runfile.c: what is going on on this host, and whether somebody is at it */
+
+#define RUN_PATH_MAX	512
+
+/* Locked; -1, with errno EWOULDBLOCK if another process has it. */
+int run_file_take(const char *name, bool make) CHECKED;
+/* It is over. */
+void run_file_drop(const char *name, int fd);
+json_t *run_file_read(const char *name) CHECKED;
+/* Each file whose name begins so; FAILED if @fn has, for one. */
+int run_files(const char *prefix, int (*fn)(void *data, const char *name),
+	      void *data) CHECKED;
 
 /* monitor.c: the one who stays with a domain that was created here */
 
@@ -150,8 +186,42 @@ bool domain_is_paused(unsigned int domid);
 int monitor_start(unsigned int domid) CHECKED;
 /* Was there one, and is no more?  A domain of xl's has none of ours. */
 bool monitor_is_lost(unsigned int domid);
+/* There is to be one: as if it had been lost. */
+int monitor_expect(unsigned int domid) CHECKED;
 /* Starts another one in the place of one that is lost. */
 int monitor_adopt(unsigned int domid, const char *name) CHECKED;
+
+/* cmd-create.c */
+
+/* Ends what a create left that was killed; of that name, or of all (NULL). */
+int settle_creations(const char *name) CHECKED;
+/* Creates it, with a monitor, and lets it run; or leaves nothing of it. */
+int domain_start(const char *json, const char *name, bool paused,
+		 unsigned int *domid_out) CHECKED;
+
+/* cmd-stop.c */
+
+/* What a command does where the domain is; its exit code. */
+typedef int here_fn(struct session *s, const char *name, unsigned int domid);
+
+/* Does it if that is here; has it done on the host that has the domain. */
+int where_it_is(struct session *s, const char *name, here_fn *fn) CHECKED;
+/* Until its disks are released. */
+int shut_down_and_wait(struct session *s, const char *name,
+		       unsigned int domid) CHECKED;
+
+/* departure.c: migrations from this host; see migrate.h */
+
+/*
+ * Puts right what was interrupted, of one domain or (NULL) of all; FAILED if
+ * that cannot be, or if the domain is being migrated at this moment.
+ */
+int settle_migrations(struct session *s, const char *name) CHECKED;
+
+/* channel.c: other hosts' xlrbd; see migrate.h */
+
+/* Who @host is: "host", "xen_major", "free_kb"... */
+int ask_host(struct session *s, const char *host, json_t **hello_out) CHECKED;
 
 /* xlcfg.c: xl.cfg(5) */
 
@@ -164,8 +234,16 @@ bool xlcfg_has(const char *text, const char *key) CHECKED;
 
 /* remote.c: other hosts */
 
+/* " 'text'", for a shell; freed by the caller. */
+char *shell_quoted(const char *text) CHECKED;
 /* This command on @host; its exit code. */
 int remote_run(struct session *s, const char *host) CHECKED;
+/* What @command prints on @host, freed by the caller; FAILED if it fails. */
+int remote_output(struct session *s, const char *host, const char *command,
+		  char **output_out) CHECKED;
+/* @command on @host, to talk to: see program_open(). */
+int remote_start(struct session *s, const char *host, const char *command,
+		 int *in, int *out, pid_t *pid) CHECKED;
 
 /* program.c: other programs */
 
@@ -177,10 +255,18 @@ int program_run(const char *const argv[]) CHECKED;
  * Returns its exit code, or -1 if it could not be run.
  */
 int program_output(const char *const argv[], char **output_out) CHECKED;
+/* The same with its stderr. */
+int program_output_both(const char *const argv[], char **out, char **err)
+	CHECKED;
 /*
  * Starts @argv to go on by itself; returns when it has closed its stdout, with
  * what it wrote there until then, or NULL.
  */
 char *program_start(const char *const argv[]) CHECKED;
+
+/* Starts @argv; what goes to its stdin, and comes from its stdout; -1. */
+pid_t program_open(const char *const argv[], int *in, int *out) CHECKED;
+/* Its exit code, or -1. */
+int program_wait(pid_t pid);
 
 #endif /* XLRBD_TOOL_H */

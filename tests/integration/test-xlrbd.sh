@@ -66,8 +66,8 @@ migrating_pair() {
 	create image
 	attach 1 1 $DISK w rbd:image web1 $WEB
 	attach 2 2 $DISK w rbd:image web1--incoming $WEB
-	domains $'web1 xen1 running 1\nweb1 xen2 running 1' 1 where web1
-	domains "web1 xen2 running 1" 2 list
+	domains $'web1 xen1 running 1\nweb1 xen2 arriving 1' 1 where web1
+	domains "web1 xen2 arriving 1" 2 list
 	refuses 'web1--incoming: no host holds a disk for it' 1 where web1--incoming
 	vbd_gone 1 1 $DISK
 	domains "web1 xen2 running 1" 1 where web1

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The channel between `xlrbd migrate` and `xlrbd receive`: frames of a type, a
+ * length and that many bytes.
+ *
+ * Frames, so that a stream has an end, and so that whoever has nothing to say
+ * can say so: an ssh whose other end has lost its power waits for hours.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "migrate.h"
+
+enum { MESSAGE = 'm', STREAM = 's', STREAM_END = 'e', ALIVE = 'a' };
+
+#define HEADER		5
+#define FRAME_MAX	(1 << 20)
+#define PIECE		(256 * 1024)
+#define ALIVE_MS	5000
+/* The other end is gone when it has not even said that it is there. */
+#define SILENCE_MS	30000
+
+struct pump {
+	pthread_t thread;
+	struct channel *ch;
+	int fd;			/* our end of the pipe that libxl has */
+	uint64_t bytes;
+};
+
+static bool wait_for(int fd, short events, int64_t ms)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int r;
+
+	do
+		r = poll(&p, 1, ms);
+	while (r < 0 && errno == EINTR);
+	return r > 0;
+}
+
+static void be_nonblocking(int fd)
+{
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+/* To an O_NONBLOCK pipe.  What is not taken for so long will not be. */
+static bool write_all(int fd, const char *data, size_t n)
+{
+	ssize_t done;
+
+	while (n) {
+		done = write(fd, data, n);
+		if (done < 0 && errno != EINTR &&
+		    (errno != EAGAIN || !wait_for(fd, POLLOUT, SILENCE_MS)))
+			return false;
+		if (done > 0) {
+			data += done;
+			n -= done;
+		}
+	}
+	return true;
+}
+
+static bool read_all(int fd, char *data, size_t n)
+{
+	ssize_t done;
+
+	while (n) {
+		if (!wait_for(fd, POLLIN, SILENCE_MS))
+			return false;
+		done = read(fd, data, n);
+		if (!done || (done < 0 && errno != EINTR))
+			return false;
+		if (done > 0) {
+			data += done;
+			n -= done;
+		}
+	}
+	return true;
+}
+
+static bool send_frame(struct channel *ch, char type, const char *data,
+		       size_t n)
+{
+	uint32_t length = htonl(n);
+	char header[HEADER] = { type };
+
+	memcpy(header + 1, &length, sizeof(length));
+	return write_all(ch->out, header, sizeof(header)) &&
+	       write_all(ch->out, data, n);
+}
+
+/* The type of the next frame, 0 at the end; the data is freed by the caller. */
+static char receive_frame(struct channel *ch, char **data_out, size_t *n_out)
+{
+	char header[HEADER];
+	uint32_t length;
+
+	*data_out = NULL;
+	if (!read_all(ch->in, header, sizeof(header)))
+		return 0;
+	memcpy(&length, header + 1, sizeof(length));
+	*n_out = ntohl(length);
+	if (*n_out > FRAME_MAX)
+		return 0;
+	*data_out = malloc(*n_out + 1);
+	if (!*data_out || !read_all(ch->in, *data_out, *n_out)) {
+		free(*data_out);
+		*data_out = NULL;
+		return 0;
+	}
+	(*data_out)[*n_out] = '\0';
+	return header[0];
+}
+
+bool channel_send(struct channel *ch, json_t *message)
+{
+	char *text = json_dumps(message, JSON_COMPACT);
+	size_t n = text ? strlen(text) : 0;
+	bool sent;
+
+	sent = text && n <= FRAME_MAX && send_frame(ch, MESSAGE, text, n);
+	free(text);
+	json_decref(message);
+	return sent;
+}
+
+/*
+ * The source says that it lives while it waits.  The destination cannot while
+ * libxl works, but there is ssh, which ends when it falls silent.
+ */
+static bool is_silent(const struct channel *ch, int64_t heard)
+{
+	return !ch->ssh && now_ms() - heard > SILENCE_MS;
+}
+
+json_t *channel_receive(struct channel *ch, int64_t patience_ms)
+{
+	int64_t end = now_ms() + patience_ms, heard = now_ms();
+	json_t *message = NULL;
+	char type = ALIVE, *data;
+	size_t n;
+
+	while (type == ALIVE) {
+		while (!wait_for(ch->in, POLLIN, ALIVE_MS))
+			if (now_ms() >= end || is_silent(ch, heard) ||
+			    !send_frame(ch, ALIVE, "", 0))
+				return NULL;
+		heard = now_ms();
+		type = receive_frame(ch, &data, &n);
+		if (type == MESSAGE)
+			message = json_loads(data, 0, NULL);
+		free(data);
+		if (now_ms() >= end)
+			break;
+	}
+	return message;
+}
+
+int channel_expect(struct channel *ch, const char *what, int64_t patience_ms,
+		   unsigned int *domid_out)
+{
+	json_t *message = channel_receive(ch, patience_ms);
+	const char *error = text_of(message, "error");
+	int rc = DONE;
+
+	if (*error)
+		rc = fail("%s", error);
+	else if (strcmp(text_of(message, "state"), what) != 0)
+		rc = fail("the other end is gone, or does not answer (%s)",
+			  what);
+	else
+		*domid_out = json_integer_value(json_object_get(message,
+								"domid"));
+	json_decref(message);
+	return rc;
+}
+
+/* From libxl to the other end. */
+static void *pump_out(void *data)
+{
+	struct pump *pump = data;
+	char *piece = malloc(PIECE);
+	bool sent = piece;
+	ssize_t n;
+
+	while (sent) {
+		if (!wait_for(pump->fd, POLLIN, ALIVE_MS)) {
+			sent = send_frame(pump->ch, ALIVE, "", 0);
+			continue;
+		}
+		n = read(pump->fd, piece, PIECE);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			break;
+		sent = send_frame(pump->ch, STREAM, piece, n);
+		pump->bytes += n;
+	}
+	if (sent)
+		sent = send_frame(pump->ch, STREAM_END, "", 0);
+	/* With this libxl learns that nobody takes it any more. */
+	close(pump->fd);
+	free(piece);
+	return NULL;
+}
+
+/* From the other end to libxl. */
+static void *pump_in(void *data)
+{
+	struct pump *pump = data;
+	bool wanted = true;
+	char type, *piece;
+	size_t n;
+
+	do {
+		type = receive_frame(pump->ch, &piece, &n);
+		if (type == STREAM && wanted) {
+			wanted = write_all(pump->fd, piece, n);
+			pump->bytes += n;
+		}
+		free(piece);
+	} while (type == STREAM || type == ALIVE);
+	close(pump->fd);
+	return NULL;
+}
+
+/* @theirs of a pipe is for libxl, the other one for us. */
+static int begin_stream(struct channel *ch, int theirs,
+			void *(*run)(void *data))
+{
+	struct pump *pump = calloc(1, sizeof(*pump));
+	int fds[2];
+
+	if (!pump || pipe2(fds, O_CLOEXEC) < 0) {
+		free(pump);
+		return -1;
+	}
+	pump->ch = ch;
+	pump->fd = fds[!theirs];
+	be_nonblocking(pump->fd);
+	/* The fewer calls, the better; as it is will do as well. */
+	fcntl(pump->fd, F_SETPIPE_SZ, FRAME_MAX);
+	if (pthread_create(&pump->thread, NULL, run, pump)) {
+		close(fds[0]);
+		close(fds[1]);
+		free(pump);
+		return -1;
+	}
+	ch->pump = pump;
+	return fds[theirs];
+}
+
+int channel_begin_output(struct channel *ch)
+{
+	return begin_stream(ch, 1, pump_out);
+}
+
+int channel_begin_input(struct channel *ch)
+{
+	return begin_stream(ch, 0, pump_in);
+}
+
+uint64_t channel_end_stream(struct channel *ch)
+{
+	struct pump *pump = ch->pump;
+	uint64_t bytes;
+
+	if (!pump)
+		return 0;
+	pthread_join(pump->thread, NULL);
+	bytes = pump->bytes;
+	free(pump);
+	ch->pump = NULL;
+	return bytes;
+}
+
+int channel_open(struct session *s, const char *host, struct channel *ch,
+		 json_t **hello_out)
+{
+	json_t *hello;
+
+	memset(ch, 0, sizeof(*ch));
+	ch->in = ch->out = -1;
+	if (remote_start(s, host, "xlrbd receive", &ch->out, &ch->in,
+			 &ch->ssh))
+		return FAILED;
+	be_nonblocking(ch->out);
+	fcntl(ch->out, F_SETPIPE_SZ, FRAME_MAX);
+	hello = channel_receive(ch, SILENCE_MS);
+	if (!hello) {
+		channel_close(ch);
+		return fail("%s: does not answer to `ssh ... xlrbd receive`; see [hosts] in xlrbd.conf(5), and `xlrbd check`",
+			    host);
+	}
+	if (json_integer_value(json_object_get(hello, "protocol")) != PROTOCOL) {
+		fail("%s: has xlrbd %s, which moves domains in another manner than this one, " PACKAGE_VERSION,
+		     host, text_of(hello, "xlrbd"));
+		json_decref(hello);
+		channel_close(ch);
+		return FAILED;
+	}
+	*hello_out = hello;
+	return DONE;
+}
+
+int ask_host(struct session *s, const char *host, json_t **hello_out)
+{
+	struct channel ch;
+	int rc;
+
+	rc = channel_open(s, host, &ch, hello_out);
+	if (rc)
+		return rc;
+	channel_close(&ch);
+	if (!*text_of(*hello_out, "error"))
+		return DONE;
+	rc = fail("%s: %s", host, text_of(*hello_out, "error"));
+	json_decref(*hello_out);
+	*hello_out = NULL;
+	return rc;
+}
+
+void channel_close(struct channel *ch)
+{
+	/* The end of its input is what ends ssh. */
+	if (ch->out >= 0)
+		close(ch->out);
+	if (ch->in >= 0)
+		close(ch->in);
+	ch->in = ch->out = -1;
+	channel_end_stream(ch);
+	if (ch->ssh > 0)
+		program_wait(ch->ssh);
+	ch->ssh = 0;
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Migrations that have begun on this host: a file each, locked as long as
+ * `xlrbd migrate` lives.  Of one that was killed the file tells the next
+ * command who to ask where the domain is now.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "migrate.h"
+
+#define FILE_NAME	"migrating-%u"
+
+static void file_name(unsigned int domid, char out[64])
+{
+	snprintf(out, 64, FILE_NAME, domid);
+}
+
+/* In one write of one length, so that it is there as a whole, or not at all. */
+static int write_phase(struct departure *d, const char *phase)
+{
+	json_t *json = json_pack("{s:s s:s s:s s:i}", "name", d->name, "uuid",
+				 d->uuid, "host", d->host, "pid", getpid());
+	char text[1024] = "";
+	size_t n;
+
+	json_object_set_new(json, "phase", json_string(phase));
+	n = json_dumpb(json, text, sizeof(text), JSON_COMPACT);
+	json_decref(json);
+	if (!n || n >= sizeof(text))
+		return fail("the name is too long");
+	memset(text + n, ' ', sizeof(text) - n);
+	text[sizeof(text) - 1] = '\n';
+	return pwrite(d->file, text, sizeof(text), 0) == sizeof(text) ?
+	       DONE : fail("write to " XLRBD_RUN_DIR ": %m");
+}
+
+int departure_begin(struct departure *d)
+{
+	char name[64];
+
+	file_name(d->domid, name);
+	d->file = run_file_take(name, true);
+	if (d->file < 0)
+		return errno == EWOULDBLOCK ?
+		       fail("%s: is being migrated by another process",
+			    d->name) :
+		       fail(XLRBD_RUN_DIR "/%s: %m", name);
+	return write_phase(d, "copy");
+}
+
+int departure_is_told(struct departure *d)
+{
+	return write_phase(d, "go");
+}
+
+void departure_end(struct departure *d)
+{
+	char name[64];
+
+	file_name(d->domid, name);
+	run_file_drop(name, d->file);
+}
+
+/* Where it is not to run it must not be able to. */
+static int go_on_here(struct departure *d)
+{
+	int rc = DONE;
+
+	if (domain_is_suspended(d->domid))
+		rc = domain_resume(d->domid, d->name);
+	return rc ? rc : domain_rename(d->domid, d->name);
+}
+
+static int ask(struct session *s, struct departure *d, bool *arrived)
+{
+	char *command, *output, *name;
+	int rc;
+
+	name = shell_quoted(d->name);
+	if (!name || asprintf(&command, "xlrbd arrived%s %s", name,
+			      d->uuid) < 0) {
+		free(name);
+		return fail("out of memory");
+	}
+	rc = remote_output(s, d->host, command, &output);
+	if (!rc && strcmp(output, "running\n") != 0 &&
+	    strcmp(output, "gone\n") != 0)
+		rc = FAILED;
+	if (rc)
+		rc = fail("%s: has it arrived on %s?  That is not known, so the copy here stays suspended as domain %u, %s" MIGRATED_AWAY "; any xlrbd command for it asks again.  If %s is dead for good: `xl destroy %u`, `xlrbd takeover %s`, `xlrbd create %s`",
+			  d->name, d->host, d->domid, d->name, d->host,
+			  d->domid, d->name, d->name);
+	else
+		*arrived = *output == 'r';
+	free(output);
+	free(command);
+	free(name);
+	return rc;
+}
+
+int departure_settle(struct session *s, struct departure *d, bool *arrived)
+{
+	int rc = ask(s, d, arrived);
+
+	if (rc)
+		return rc;
+	return *arrived ? domain_act(DOMAIN_DESTROY, d->domid, d->name) :
+			  go_on_here(d);
+}
+
+/* With its file locked: nobody is at work on it any more. */
+static int settle(struct session *s, struct departure *d, const char *phase)
+{
+	char *name = domain_name(d->domid, d->uuid);
+	bool arrived = false;
+	int rc;
+
+	if (!name)
+		return DONE;
+	free(name);
+	/* Never told to run there, so it does not. */
+	if (strcmp(phase, "go") != 0)
+		rc = go_on_here(d);
+	else
+		rc = departure_settle(s, d, &arrived);
+	if (rc)
+		return rc;
+	if (arrived)
+		fail("%s: has arrived on %s; its old copy here is gone",
+		     d->name, d->host);
+	else
+		fail("%s: its migration to %s was interrupted; it goes on here",
+		     d->name, d->host);
+	return DONE;
+}
+
+/* What settling takes. */
+struct wanted {
+	struct session *s;
+	const char *name;	/* NULL: all */
+};
+
+static int settle_file(void *data, const char *file)
+{
+	const struct wanted *wanted = data;
+	json_t *json = run_file_read(file);
+	struct departure d = {
+		.name = text_of(json, "name"), .uuid = text_of(json, "uuid"),
+		.host = text_of(json, "host"), .file = -1,
+	};
+	int rc = DONE;
+
+	if (sscanf(file, FILE_NAME, &d.domid) != 1 ||
+	    (wanted->name && strcmp(wanted->name, d.name) != 0)) {
+		json_decref(json);
+		return DONE;
+	}
+	d.file = run_file_take(file, false);
+	if (d.file >= 0) {
+		rc = settle(wanted->s, &d, text_of(json, "phase"));
+		if (rc)
+			close(d.file);
+		else
+			departure_end(&d);
+	} else if (wanted->name && errno == EWOULDBLOCK) {
+		rc = fail("%s: is being migrated to %s by process %lld",
+			  d.name, d.host,
+			  (long long)json_integer_value(json_object_get(json,
+									"pid")));
+	}
+	json_decref(json);
+	return rc;
+}
+
+int settle_migrations(struct session *s, const char *name)
+{
+	struct wanted wanted = { s, name };
+
+	return run_files("migrating-", settle_file, &wanted);
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Files in /run that say what is going on, each locked by the process that is
+ * at it: whoever can lock one knows that this process has died.
+ */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "xlrbd.h"
+
+static void make_path(const char *name, char out[RUN_PATH_MAX])
+{
+	char *p = out + sizeof(XLRBD_RUN_DIR);
+
+	snprintf(out, RUN_PATH_MAX, XLRBD_RUN_DIR "/%s", name);
+	/* Domains may have any names. */
+	while ((p = strchr(p, '/')))
+		*p = '%';
+}
+
+int run_file_take(const char *name, bool make)
+{
+	char path[RUN_PATH_MAX];
+	int fd;
+
+	mkdir(XLRBD_RUN_DIR, 0700);
+	make_path(name, path);
+	fd = open(path, (make ? O_CREAT : 0) | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		fd = -1;
+		errno = EWOULDBLOCK;
+	}
+	return fd;
+}
+
+void run_file_drop(const char *name, int fd)
+{
+	char path[RUN_PATH_MAX];
+
+	make_path(name, path);
+	unlink(path);
+	close(fd);
+}
+
+json_t *run_file_read(const char *name)
+{
+	char path[RUN_PATH_MAX];
+
+	make_path(name, path);
+	return json_load_file(path, JSON_DISABLE_EOF_CHECK, NULL);
+}
+
+int run_files(const char *prefix, int (*fn)(void *data, const char *name),
+	      void *data)
+{
+	DIR *dir = opendir(XLRBD_RUN_DIR);
+	struct dirent *entry;
+	int rc = DONE;
+
+	while (dir && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, prefix, strlen(prefix)) &&
+		    fn(data, entry->d_name))
+			rc = FAILED;
+	if (dir)
+		closedir(dir);
+	return rc;
+}
