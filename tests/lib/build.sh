@@ -29,5 +29,7 @@ sed -n 's/^\t\(xlrbd_[a-z_]*\);$/void \1(void) { }/p' "$library/libxlrbd.sym" |
 	compile -shared -fPIC -Wl,-soname,libxlrbd.so.0 \
 		"-Wl,--version-script=$library/libxlrbd.sym" \
 		-o "$out/libxlrbd.so" -x c -
-compile -I"$library" -o "$out/definitions" "$here/definitions.c" -L"$out" -lxlrbd
+for program in arrive definitions; do
+	compile -I"$library" -o "$out/$program" "$here/$program.c" -L"$out" -lxlrbd
+done
 rm "$out/libxlrbd.so"

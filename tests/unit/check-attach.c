@@ -40,7 +40,8 @@ static const struct {
 	{ "store-open", "" },
 	{ "lock-vbd", "" },
 	{ "read-vbd", "" },
-	{ "read-record", "" },
+	{ "read-record", "" },	/* prepared? */
+	{ "read-record", "" },	/* left over? */
 	{ "connect", "" },
 	{ "open-image", "" },
 	{ "note?", "" },

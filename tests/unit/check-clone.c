@@ -54,7 +54,7 @@ START_TEST(second_start)
 END_TEST
 
 /* From the first "exists?" to the unlocking of the note. */
-#define FIRST_STEP	6
+#define FIRST_STEP	7
 #define N_STEPS		7
 
 START_TEST(each_step_fails)
@@ -190,7 +190,7 @@ START_TEST(made_in_vain)
 	strcpy(fake.params, _i ? "rbd:web1,clone=debian@v1,ephemeral" :
 				 "rbd:web1,clone=debian@v1");
 	/* check-full */
-	fake.fail_at = 16;
+	fake.fail_at = 17;
 	ck_assert_int_eq(xlrbd_vbd_add(ctx, PATH), -EIO);
 	ck_assert_msg(did("krbd-check check-full"), "%s", fake.journal);
 	ck_assert_str_eq(fake.images, _i ? "" : "web1,");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Formats of others: keyrings, the monitors' JSON, feature bits; and the
- * escapes and sentences that everything else uses.
+ * Formats of others: keyrings, the monitors' JSON, feature bits; the escapes
+ * and sentences that everything else uses; and records, as they are in /run.
  */
 #include "config.h"
 
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "real-run.h"
 #include "internal.h"
 #include "unit.h"
 
@@ -227,6 +228,94 @@ START_TEST(first_error_wins)
 }
 END_TEST
 
+/* The one vbd, and what is known of it. */
+static const struct xlrbd__vbd vbd = { .domid = 7, .devid = 51712 };
+
+static const struct {
+	const char *awaits;
+	bool writable;
+} prepared[] = {
+	{ NULL, false },
+	{ "rbd:web1", true },
+	{ "rbd:web1", false },
+	{ "rbd/team:\"web\\1\",id=x%2C,conf=/a b", true },
+	{ "", true },
+};
+
+static void fill(struct xlrbd__record *record, size_t i)
+{
+	*record = (struct xlrbd__record){
+		.image = { .fsid = "F", .pool_id = 4, .pool = "rbd",
+			   .name = "web1", .id = "1234" },
+		.device = { .id = 7, .major = 252, .minor = 112,
+			    .since = INT64_C(1) << 40, .client_addr = "a:0/1" },
+		.lock = { .name = "xlrbd", .client = "client.1",
+			  .held = "xlrbd1,held" },
+		.spec = { .id = "xen", .timeout_s = 20, .ephemeral = true },
+		.line = "line", .awaits = (char *)prepared[i].awaits,
+		.writable = prepared[i].writable,
+	};
+	/* It means nothing without that. */
+	if (record->awaits)
+		strcpy(record->uuid, "82de1d03-0000-4000-8000-000000000001");
+}
+
+START_TEST(record_round_trip)
+{
+	struct xlrbd__record in, out;
+	struct xlrbd_ctx *ctx;
+
+	ck_assert_int_eq(xlrbd_new(&ctx), 0);
+	fill(&in, _i);
+	ck_assert_int_eq(xlrbd__run_write(ctx, &vbd, &in), 0);
+	ck_assert_int_eq(xlrbd__run_read(ctx, &vbd, &out), 0);
+	ck_assert_pstr_eq(out.awaits, in.awaits);
+	ck_assert_str_eq(out.uuid, in.uuid);
+	ck_assert(out.writable == in.writable);
+	ck_assert_mem_eq(&out.device, &in.device, sizeof(in.device));
+	ck_assert_mem_eq(&out.lock, &in.lock, sizeof(in.lock));
+	ck_assert_str_eq(out.image.id, in.image.id);
+	ck_assert_str_eq(out.spec.id, in.spec.id);
+	ck_assert_uint_eq(out.spec.timeout_s, in.spec.timeout_s);
+	ck_assert(out.spec.ephemeral);
+	ck_assert_str_eq(out.line, in.line);
+	xlrbd__record_dispose(&out);
+	ck_assert_int_eq(xlrbd__run_delete(ctx, &vbd), 0);
+	ck_assert_int_eq(xlrbd__run_read(ctx, &vbd, &out), -ENOENT);
+	ck_assert_str_eq(xlrbd_error(ctx), "");
+	ck_assert_int_eq(rmdir(XLRBD_RUN_DIR), 0);
+	xlrbd_free(ctx);
+}
+END_TEST
+
+/* Two domains' do not meet; and what is locked is no record. */
+START_TEST(arrival_lock)
+{
+	struct xlrbd__deadline now;
+	struct xlrbd__vbd *vbds;
+	struct xlrbd_ctx *ctx;
+	int one, other;
+	size_t n;
+
+	ck_assert_int_eq(xlrbd_new(&ctx), 0);
+	xlrbd__deadline_set(&now, 0);
+	ck_assert_int_eq(xlrbd__run_lock_arrival(ctx, "1", &now, &one), 0);
+	ck_assert_int_eq(xlrbd__run_lock_arrival(ctx, "1", &now, &other),
+			 -ETIMEDOUT);
+	ck_assert_int_eq(xlrbd__run_lock_arrival(ctx, "2", &now, &other), 0);
+	ck_assert_int_eq(xlrbd__run_list(ctx, &vbds, &n), 0);
+	ck_assert_uint_eq(n, 0);
+	free(vbds);
+	xlrbd__run_unlock(one);
+	ck_assert_int_eq(xlrbd__run_lock_arrival(ctx, "1", &now, &one), 0);
+	xlrbd__run_unlock(one);
+	xlrbd__run_unlock(other);
+	/* Their files went with them. */
+	ck_assert_int_eq(rmdir(XLRBD_RUN_DIR), 0);
+	xlrbd_free(ctx);
+}
+END_TEST
+
 Suite *files_suite(void)
 {
 	Suite *suite = suite_create("files");
@@ -242,6 +331,9 @@ Suite *files_suite(void)
 	tcase_add_test(tcase, escape_round_trip);
 	tcase_add_test(tcase, escape_needs_room);
 	tcase_add_test(tcase, first_error_wins);
+	tcase_add_loop_test(tcase, record_round_trip, 0,
+			    XLRBD__ARRAY_SIZE(prepared));
+	tcase_add_test(tcase, arrival_lock);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,13 +26,18 @@ void fake_reset(void)
 	fake.features = 0x3d;
 	fake.fail_at = -1;
 	fake.fail_rc = -EIO;
+	fake.dead_from = INT_MAX;
 }
 
 int fake_step(struct xlrbd_ctx *ctx, const char *name)
 {
-	bool fails = fake.n_steps++ == fake.fail_at;
 	size_t used = strlen(fake.journal);
+	bool fails;
 
+	if (fake.on_step)
+		fake.on_step(name);
+	fails = fake.n_steps == fake.fail_at || fake.n_steps >= fake.dead_from;
+	fake.n_steps++;
 	snprintf(fake.journal + used, sizeof(fake.journal) - used, "%s%s",
 		 used ? " " : "", name);
 	if (fails && ctx)
@@ -155,6 +161,9 @@ int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 	memset(&fake.record.spec, 0, sizeof(fake.record.spec));
 	fake.has_line = record->line != NULL;
 	fake.record.line = NULL;
+	snprintf(fake.awaits, sizeof(fake.awaits), "%s",
+		 record->awaits ? record->awaits : "");
+	fake.record.awaits = NULL;
 	return 0;
 }
 
@@ -171,6 +180,7 @@ int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 		return -ENOENT;
 	*record_out = fake.record;
 	record_out->line = fake.has_line ? strdup("line") : NULL;
+	record_out->awaits = fake.awaits[0] ? strdup(fake.awaits) : NULL;
 	return 0;
 }
 
@@ -178,6 +188,7 @@ void xlrbd__record_dispose(struct xlrbd__record *record)
 {
 	xlrbd_spec_dispose(&record->spec);
 	free(record->line);
+	free(record->awaits);
 	memset(record, 0, sizeof(*record));
 }
 
@@ -186,7 +197,7 @@ int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
 {
 	int rc = fake_step(ctx, "list-records");
 
-	*n_out = fake.recorded;
+	*n_out = rc < 0 ? 0 : fake.recorded;
 	*vbds_out = calloc(1, sizeof(**vbds_out));
 	strcpy((*vbds_out)->path, "backend/vbd/1/51712");
 	(*vbds_out)->domid = 1;
@@ -233,12 +244,31 @@ int xlrbd__run_lock_image(struct xlrbd_ctx *ctx,
 	return 0;
 }
 
+int xlrbd__run_lock_arrival(struct xlrbd_ctx *ctx, const char *uuid,
+			    const struct xlrbd__deadline *deadline,
+			    int *fd_out)
+{
+	int rc = fake_step(ctx, "lock-arrival");
+
+	(void)uuid;
+	(void)deadline;
+	if (!rc && fake.arrival_locked)
+		rc = xlrbd__fail(ctx, -ETIMEDOUT, "another helper holds it");
+	if (rc < 0)
+		return rc;
+	fake.arrival_locked = true;
+	*fd_out = 1002;
+	return 0;
+}
+
 void xlrbd__run_unlock(int fd)
 {
 	if (fd == 1000)
 		fake.vbd_locked = false;
 	if (fd == 1001)
 		fake.image_locked = false;
+	if (fd == 1002)
+		fake.arrival_locked = false;
 }
 
 /* krbd.c, blkback.c, host.c, access.c */
@@ -312,6 +342,29 @@ bool xlrbd__krbd_has_map(const struct xlrbd__image *image, const char *addr)
 {
 	(void)image;
 	return xlrbd__krbd_has_client(addr);
+}
+
+bool xlrbd__krbd_is_mapped(const struct xlrbd__image *image,
+			   const struct xlrbd__device *device)
+{
+	(void)image;
+	return device->id == 7 && xlrbd__krbd_has_client(device->client_addr);
+}
+
+int xlrbd__krbd_stat(const struct xlrbd__device *device,
+		     char out[XLRBD__STAT_MAX])
+{
+	(void)device;
+	fake.n_looks++;
+	if (!fake.mapped)
+		return -ENOENT;
+	if (fake.looks_busy)
+		fake.looks_busy--;
+	snprintf(out, XLRBD__STAT_MAX, "%d", fake.looks_busy);
+	if (!fake.looks_in_flight)
+		return 0;
+	fake.looks_in_flight--;
+	return 1;
 }
 
 bool xlrbd__host_has_address(const char *addr)

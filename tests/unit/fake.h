@@ -22,12 +22,15 @@ struct fake {
 	bool writable, published, closed, publish_fails, vbd_exists, watched;
 	bool other_vbd;		/* the one on record is another one */
 	bool has_line, domain_exists, shared_client_is_fenced;
+	char awaits[256];	/* of the record; "" is NULL */
 	const char *blocklist;	/* as the monitors answer */
 	const char *watched_addr;	/* NULL: @watched is for all */
 	char domain[64], uuid[37], vdev[16];
 	bool nameless;
 	uint64_t features;
 	struct xlrbd__record record;
+	/* The device's next looks at stat: requests in flight; new ones. */
+	int looks_in_flight, looks_busy, n_looks;
 
 	/* Images in the pool, by name, comma separated; and notes. */
 	char images[256];
@@ -37,16 +40,20 @@ struct fake {
 
 	/* What is left behind. */
 	bool mapped, recorded, published_by_us, vbd_locked, image_locked;
+	bool arrival_locked;
 	int stores, connections;
 	struct fake_locker lockers[FAKE_LOCKERS_MAX];
 	size_t n_lockers;
 
 	/* Step @fail_at of the journal (from 0) fails with @fail_rc. */
 	int fail_at, fail_rc;
+	/* And all from @dead_from on, as if the process were no more. */
+	int dead_from;
 	int n_steps;
 	char journal[4096];	/* the steps' names, blank separated */
 
-	/* Called before each listing of lockers: somebody else's move. */
+	/* Called before each step, and each listing of lockers: others' moves. */
+	void (*on_step)(const char *name);
 	void (*on_list)(void);
 	int n_lists;
 	/* And before each change of the map. */
