@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "migrate.h"
@@ -23,7 +24,6 @@ enum { MESSAGE = 'm', STREAM = 's', STREAM_END = 'e', ALIVE = 'a' };
 
 #define HEADER		5
 #define FRAME_MAX	(1 << 20)
-#define PIECE		(256 * 1024)
 #define ALIVE_MS	5000
 /* The other end is gone when it has not even said that it is there. */
 #define SILENCE_MS	30000
@@ -87,38 +87,55 @@ static bool read_all(int fd, char *data, size_t n)
 	return true;
 }
 
-static bool send_frame(struct channel *ch, char type, const char *data,
-		       size_t n)
+/* From or to a pipe, without looking at it. */
+static bool move_all(int from, int to, size_t n)
+{
+	ssize_t done;
+
+	while (n) {
+		done = splice(from, NULL, to, NULL, n, SPLICE_F_NONBLOCK);
+		if (!done || (done < 0 && errno != EINTR && errno != EAGAIN))
+			return false;
+		if (done > 0)
+			n -= done;
+		else if (!wait_for(from, POLLIN, SILENCE_MS) ||
+			 !wait_for(to, POLLOUT, SILENCE_MS))
+			return false;
+	}
+	return true;
+}
+
+static bool send_header(struct channel *ch, char type, size_t n)
 {
 	uint32_t length = htonl(n);
 	char header[HEADER] = { type };
 
 	memcpy(header + 1, &length, sizeof(length));
-	return write_all(ch->out, header, sizeof(header)) &&
-	       write_all(ch->out, data, n);
+	return write_all(ch->out, header, sizeof(header));
 }
 
-/* The type of the next frame, 0 at the end; the data is freed by the caller. */
-static char receive_frame(struct channel *ch, char **data_out, size_t *n_out)
+/* The type of the next frame, and how long it is; 0 at the end. */
+static char receive_header(struct channel *ch, size_t *n_out)
 {
 	char header[HEADER];
 	uint32_t length;
 
-	*data_out = NULL;
 	if (!read_all(ch->in, header, sizeof(header)))
 		return 0;
 	memcpy(&length, header + 1, sizeof(length));
 	*n_out = ntohl(length);
-	if (*n_out > FRAME_MAX)
-		return 0;
-	*data_out = malloc(*n_out + 1);
-	if (!*data_out || !read_all(ch->in, *data_out, *n_out)) {
-		free(*data_out);
-		*data_out = NULL;
-		return 0;
-	}
-	(*data_out)[*n_out] = '\0';
-	return header[0];
+	return *n_out <= FRAME_MAX ? header[0] : 0;
+}
+
+static json_t *receive_message(struct channel *ch, size_t n)
+{
+	char *text = malloc(n);
+	json_t *message = NULL;
+
+	if (text && read_all(ch->in, text, n))
+		message = json_loadb(text, n, 0, NULL);
+	free(text);
+	return message;
 }
 
 bool channel_send(struct channel *ch, json_t *message)
@@ -127,7 +144,8 @@ bool channel_send(struct channel *ch, json_t *message)
 	size_t n = text ? strlen(text) : 0;
 	bool sent;
 
-	sent = text && n <= FRAME_MAX && send_frame(ch, MESSAGE, text, n);
+	sent = text && n <= FRAME_MAX && send_header(ch, MESSAGE, n) &&
+	       write_all(ch->out, text, n);
 	free(text);
 	json_decref(message);
 	return sent;
@@ -146,19 +164,18 @@ json_t *channel_receive(struct channel *ch, int64_t patience_ms)
 {
 	int64_t end = now_ms() + patience_ms, heard = now_ms();
 	json_t *message = NULL;
-	char type = ALIVE, *data;
+	char type = ALIVE;
 	size_t n;
 
 	while (type == ALIVE) {
 		while (!wait_for(ch->in, POLLIN, ALIVE_MS))
 			if (now_ms() >= end || is_silent(ch, heard) ||
-			    !send_frame(ch, ALIVE, "", 0))
+			    !send_header(ch, ALIVE, 0))
 				return NULL;
 		heard = now_ms();
-		type = receive_frame(ch, &data, &n);
+		type = receive_header(ch, &n);
 		if (type == MESSAGE)
-			message = json_loads(data, 0, NULL);
-		free(data);
+			message = receive_message(ch, n);
 		if (now_ms() >= end)
 			break;
 	}
@@ -184,50 +201,54 @@ int channel_expect(struct channel *ch, const char *what, int64_t patience_ms,
 	return rc;
 }
 
+/* How much libxl has written; 0: it has closed its end. */
+static size_t readable(int fd)
+{
+	int n = 0;
+
+	ioctl(fd, FIONREAD, &n);
+	return n < FRAME_MAX ? n : FRAME_MAX;
+}
+
 /* From libxl to the other end. */
 static void *pump_out(void *data)
 {
 	struct pump *pump = data;
-	char *piece = malloc(PIECE);
-	bool sent = piece;
-	ssize_t n;
+	struct channel *ch = pump->ch;
+	bool sent = true;
+	size_t n = 1;
 
-	while (sent) {
+	while (sent && n) {
 		if (!wait_for(pump->fd, POLLIN, ALIVE_MS)) {
-			sent = send_frame(pump->ch, ALIVE, "", 0);
+			sent = send_header(ch, ALIVE, 0);
 			continue;
 		}
-		n = read(pump->fd, piece, PIECE);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n <= 0)
-			break;
-		sent = send_frame(pump->ch, STREAM, piece, n);
+		n = readable(pump->fd);
+		if (n)
+			sent = send_header(ch, STREAM, n) &&
+			       move_all(pump->fd, ch->out, n);
 		pump->bytes += n;
 	}
 	if (sent)
-		sent = send_frame(pump->ch, STREAM_END, "", 0);
+		sent = send_header(ch, STREAM_END, 0);
 	/* With this libxl learns that nobody takes it any more. */
 	close(pump->fd);
-	free(piece);
 	return NULL;
 }
 
-/* From the other end to libxl. */
+/* From the other end to libxl, until either has enough. */
 static void *pump_in(void *data)
 {
 	struct pump *pump = data;
-	bool wanted = true;
-	char type, *piece;
+	char type;
 	size_t n;
 
 	do {
-		type = receive_frame(pump->ch, &piece, &n);
-		if (type == STREAM && wanted) {
-			wanted = write_all(pump->fd, piece, n);
+		type = receive_header(pump->ch, &n);
+		if (type == STREAM && !move_all(pump->ch->in, pump->fd, n))
+			break;
+		if (type == STREAM)
 			pump->bytes += n;
-		}
-		free(piece);
 	} while (type == STREAM || type == ALIVE);
 	close(pump->fd);
 	return NULL;

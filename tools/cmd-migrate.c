@@ -30,10 +30,12 @@ struct move {
 	int64_t begin_ms, sent_ms, restored_ms, go_ms;
 };
 
+/* On one line, in the place of the last one; NULL: of nothing. */
 static void show(const struct move *m, const char *phase)
 {
 	if (m->sending.show)
-		fprintf(stderr, "\r\033[K%s: %s", m->name, phase);
+		fprintf(stderr, "\r\033[K%s%s%s", phase ? m->name : "",
+			phase ? ": " : "", phase ? phase : "");
 }
 
 static int64_t patience_ms(const struct move *m)
@@ -135,12 +137,13 @@ static int ask(struct move *m)
 		    m->name, m->host);
 }
 
-static int tell_numbers(struct move *m, unsigned int domid)
+static void tell_numbers(struct move *m, unsigned int domid)
 {
 	int64_t now = now_ms();
 	struct sending *sent = &m->sending;
 
-	set_number(m, "domid", domid);
+	if (domid != NO_DOMAIN)
+		set_number(m, "domid", domid);
 	set_number(m, "total_ms", now - m->begin_ms);
 	set_number(m, "downtime_ms", now - sent->suspended_ms);
 	set_number(m, "last_copy_ms", m->sent_ms - sent->suspended_ms);
@@ -150,7 +153,6 @@ static int tell_numbers(struct move *m, unsigned int domid)
 	if (sent->dirty_ms)
 		set_number(m, "dirty_kb_per_s", sent->dirty_pages * 4 * 1000 /
 						sent->dirty_ms);
-	return DONE;
 }
 
 /* With the disks ready over there. */
@@ -170,11 +172,11 @@ static int move_live(struct move *m)
 	if (!channel_send(&m->ch, json_pack("{s:s}", "state", "go")) ||
 	    channel_expect(&m->ch, "running", patience_ms(m), &domid)) {
 		rc = ask(m);
-		if (rc)
-			return rc;
-		return tell_numbers(m, 0);
+		if (!rc)
+			tell_numbers(m, NO_DOMAIN);
+		return rc;
 	}
-	rc = tell_numbers(m, domid);
+	tell_numbers(m, domid);
 	tell_failures();
 	show(m, "ending the copy here");
 	rc = domain_act(DOMAIN_DESTROY, m->domid, m->name);
@@ -214,8 +216,11 @@ static int check_xen(const json_t *theirs, const json_t *ours)
 static int refuse(struct move *m)
 {
 	tell_failures();
-	return fail("%s: not migrated: %s; it goes on here", m->name,
-		    last_failure());
+	if (m->s->given & OPT_DRY_RUN)
+		return fail("%s: %s would not take it: %s", m->name, m->host,
+			    last_failure());
+	return fail("%s: not migrated: %s%s", m->name, last_failure(),
+		    domain_is_paused(m->domid) ? "" : "; it goes on here");
 }
 
 static int move_with(struct move *m, const char *how)
@@ -249,7 +254,7 @@ static int move_with(struct move *m, const char *how)
 				  m->row);
 	tell_failures();
 	channel_close(&m->ch);
-	show(m, "");
+	show(m, NULL);
 	json_decref(domain);
 	json_decref(mine);
 	json_decref(hello);
@@ -271,8 +276,10 @@ static int print_result(struct move *m, bool moved)
 		return DONE;
 	}
 #define NUMBER(key) (json_integer_value(json_object_get(row, key)))
-	printf("%s: runs on %s, as domain %lld: ", m->name, m->host,
-	       (long long)NUMBER("domid"));
+	printf("%s: runs on %s", m->name, m->host);
+	if (NUMBER("domid"))
+		printf(", as domain %lld", (long long)NUMBER("domid"));
+	printf(": ");
 	if (NUMBER("sent_kb"))
 		printf("%lld MB in %.1f s, ",
 		       (long long)NUMBER("sent_kb") >> 10,

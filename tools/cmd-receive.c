@@ -49,6 +49,21 @@ static int drop_incoming(const char *uuid, const char *name)
 	return rc;
 }
 
+/* One of the two would be taken for the other. */
+static int check_uuid(const char *uuid)
+{
+	unsigned int domid;
+	char *now;
+	int rc;
+
+	rc = domain_find_uuid(uuid, &domid, &now);
+	if (!rc && domid != NO_DOMAIN)
+		rc = fail("its UUID %s is that of domain %u, %s, there", uuid,
+			  domid, now ? now : "(no name)");
+	free(now);
+	return rc;
+}
+
 static int prepare(struct arrival *a)
 {
 	const json_t *row, *disks = json_object_get(a->offer, "disks");
@@ -130,8 +145,10 @@ static int come_live(struct arrival *a)
 /* Starts it anew: it has ended there and its disks are free. */
 static int come_cold(struct arrival *a)
 {
-	int rc = domain_check_arrival(a->config);
+	int rc = check_uuid(a->uuid);
 
+	if (!rc)
+		rc = domain_check_arrival(a->config);
 	if (!rc)
 		rc = domain_start(a->config, a->name, false, &a->domid);
 	if (!rc && !say(a, "running"))
@@ -152,6 +169,8 @@ static int come(struct arrival *a)
 		rc = fail_ctx(a->s);
 	if (!rc)
 		rc = drop_incoming(a->uuid, a->name);
+	if (!rc)
+		rc = check_uuid(a->uuid);
 	if (!rc)
 		rc = domain_check_arrival(a->config);
 	if (!rc)
@@ -244,6 +263,9 @@ int cmd_arrived(struct session *s, int argc, char **argv)
 	if (!rc)
 		rc = domain_find_uuid(uuid, &domid, &now);
 	/* It has its name since it was told to run. */
+	if (!rc && domid != NO_DOMAIN && (!now || strcmp(now, name) != 0))
+		rc = fail("%s: domain %u has its UUID, but is called %s", name,
+			  domid, now ? now : "nothing");
 	if (!rc && domid != NO_DOMAIN) {
 		if (domain_is_paused(domid))
 			rc = domain_act(DOMAIN_UNPAUSE, domid, name);

@@ -72,7 +72,7 @@ struct sending {
 	const char *name;
 	bool show;		/* progress, on stderr */
 	unsigned int iterations;
-	uint64_t pages;		/* sent so far */
+	char doing[64];		/* what libxl calls the present one */
 	uint64_t dirty_pages;	/* that came while the last but one was sent */
 	int64_t since_ms;	/* the iteration began */
 	int64_t dirty_ms;	/* how long it took them */

@@ -57,11 +57,12 @@ static void take_progress(xentoollog_logger *logger_in, const char *context,
 	struct sending *to = ((struct logger *)logger_in)->to;
 
 	(void)context;
-	(void)doing;
-	if (!done)
+	(void)done;
+	/* "Frames iteration 3" */
+	if (strcmp(doing, to->doing) != 0) {
+		snprintf(to->doing, sizeof(to->doing), "%s", doing);
 		begin_iteration(to, total);
-	if (done == total)
-		to->pages += total;
+	}
 	if (!to->show)
 		return;
 	/* Pages are of 4 KiB. */
