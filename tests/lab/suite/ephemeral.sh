@@ -37,12 +37,6 @@ begin() {
 	eventually $PATIENCE ticks_beyond 1 3
 }
 
-# Off from outside, as it counts without end.  After a failed migration xl's monitor is not there to reap it.
-off() { # off HOST
-	x "$1" "xl shutdown -w web1 >/dev/null; xl destroy web1 2>/dev/null" || :
-	wait_gone "$1" web1
-}
-
 migrates() {
 	local id
 
@@ -58,10 +52,6 @@ migrates() {
 	expect_eq "$(image_id)" "$id" "the image of the guest that goes on"
 	off 2
 	only_the_base
-}
-
-connected() { # add has run, up to its last step
-	x 2 "xenstore-ls -f /local/domain/0/backend/vbd | grep -q 'hotplug-status = \"connected\"'"
 }
 
 # The destination finds the image, could take it for a crash's, and later gives it up, with a remove: twice no reason

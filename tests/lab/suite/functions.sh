@@ -79,6 +79,17 @@ disk() { # disk TARGET [VDEV] [KEY=VALUE...]: a disk line
 	echo "script=block-rbd,vdev=$vdev${*:+,$*},target=$target"
 }
 
+# Of "WAY STEP MILLISECONDS" lines in $FIGURES.
+median() { # median WAY STEP
+	awk -v w="$1" -v s="$2" '$1 == w && $2 == s { print $3 }' <<<"$FIGURES" | sort -n |
+		awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+range() { # range WAY STEP
+	awk -v w="$1" -v s="$2" '$1 == w && $2 == s { print $3 }' <<<"$FIGURES" | sort -n |
+		awk 'NR == 1 { min = $1 } END { print min "-" $1 }'
+}
+
 lockers() { # lockers IMAGE: all entries under both names, a line each
 	local id name
 
@@ -125,7 +136,8 @@ after_each() {
 		x $host 'for d in $(xl list | awk "NR > 2 { print \$2 }"); do xl destroy $d; done
 			for f in /run/xlrbd/vbd-*; do
 				[ -e $f ] && b=${f##*/vbd-} && XENBUS_PATH=backend/vbd/${b%-*}/${b#*-} block-rbd remove
-			done' >/dev/null 2>&1 || :
+			done
+			rm -f /run/xlrbd/migrating-* /run/xlrbd/monitor-*' >/dev/null 2>&1 || :
 	done
 	timeout $PATIENCE "$LAB" ceph rados -p rbd rm xlrbd_domains 2>/dev/null || :
 	for left in $(rbd ls); do

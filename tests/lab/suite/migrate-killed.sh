@@ -75,10 +75,6 @@ destination_off_in_copy() {
 	settled "$FROM"
 }
 
-connected() { # add has run, up to its last step
-	x "$TO" "xenstore-ls -f /local/domain/0/backend/vbd | grep -q 'hotplug-status = \"connected\"'"
-}
-
 receive_after_add() {
 	find_guest
 	migrate "xen$TO"

@@ -2,13 +2,16 @@
 # shellcheck shell=bash
 #
 # What the migration suites share: web1, a guest that counts, the question whether anything it was told of is lost, and
-# xl migrate in the background, held where a test wants to have it.
+# a migration in the background, held where a test wants to have it.
 #
 # PVH guests, as Debian 12's Xen cannot log the dirty pages of PV ones.
 . "$(dirname "${BASH_SOURCE[0]}")/functions.sh"
 
 # The less there is to copy, the shorter a trip.  One disk gets along with it.
 export XLRBD_LAB_GUEST_MEMORY=96
+
+# Who creates and migrates: xl or xlrbd.
+TOOL=xl
 
 # A line for each number, with its checksum, synced before the next: then the console says so.  It ends when it cannot
 # write, as after xl shutdown, which makes the disk read-only under it.
@@ -25,7 +28,7 @@ start() {
 		"$LAB" domcfg -t pvh web1 "$(disk rbd:root)" -- "uuid = \"$uuid\"" |
 			x $host "cat >/root/web1.cfg && rm -f /var/log/xen/console/guest-web1*.log"
 	done
-	x "$1" "xl create /root/web1.cfg"
+	x "$1" "$TOOL create /root/web1.cfg"
 	"$LAB" guestwait "xen$1" web1 "lab: guest up" $PATIENCE
 	"$LAB" type "xen$1" -n web1 "$COUNTER"
 	eventually $PATIENCE ticks_beyond "$1" 3
@@ -81,25 +84,35 @@ print("note: the guest was told of %s numbers, its disk has %d" % (sys.argv[1], 
 
 # With the guest running: at one moment, and with the journal replayed as after a crash.
 verify_running() { # verify_running HOST
-	local image told
+	verify_crashed "$(ticks "$1")"
+}
+
+verify_crashed() { # verify_crashed TOLD
+	local image
 
 	image=$(mktemp)
-	told=$(ticks "$1")
 	rbd snap create --no-progress rbd/root@now
 	rbd export --no-progress rbd/root@now - >"$image"
 	rbd snap rm --no-progress rbd/root@now
 	e2fsck -p "$image" >/dev/null || (($? == 1)) || fail "the file system cannot be repaired by its journal"
-	verify "$image" "$told"
+	verify "$image" "$1"
 	rm -f "$image"
 }
 
 # Off from outside, as it counts without end.  xl's monitor leaves when a domain is suspended and does not come back
 # when it is resumed: after a failed migration nobody reaps it but us.
+off() { # off HOST
+	case $TOOL in
+	xl) x "$1" "xl shutdown -w web1 >/dev/null; xl destroy web1 2>/dev/null" || : ;;
+	xlrbd) x "$1" "xlrbd shutdown --wait web1" ;;
+	esac
+	wait_gone "$1" web1
+}
+
 finish() { # finish HOST
 	local image
 
-	x "$1" "xl shutdown -w web1 >/dev/null; xl destroy web1 2>/dev/null" || :
-	wait_gone "$1" web1
+	off "$1"
 	image=$(mktemp)
 	rbd export --no-progress rbd/root - >"$image"
 	verify "$image" "$(ticks "$1")"
@@ -116,23 +129,28 @@ settled() { # settled HOST
 	verify_running "$1"
 }
 
-# migrate WHERE: in the background.  What xl says on both sides comes into $SAID while it goes.
+# migrate WHERE: in the background.  What is said on both sides comes into $SAID while it goes.
 migrate() {
 	rm -f "${SAID:-}"
 	SAID=$(mktemp)
 	trap '(($? == 0)) || let_go; rm -f "$SAID"' EXIT
-	timeout $((3 * PATIENCE)) "$LAB" run "xen$FROM" "xl migrate web1 $1" >"$SAID" 2>&1 &
+	timeout $((3 * PATIENCE)) "$LAB" run "xen$FROM" "$TOOL migrate web1 $1" >"$SAID" 2>&1 &
 	MIGRATION=$!
 }
+
+# Undoes what xlrbd-killed.sh does to hold the helper.
+HELPER_BACK='rm -f /run/hold; cd /etc/xen/scripts; [ ! -e block-rbd.away ] || mv block-rbd.away block-rbd'
 
 # A test that failed half-way: what it has stopped or switched off must not be in the way of cleaning up.
 let_go() {
 	local host
 
-	sed 's/^/    xl: /' "$SAID"
+	[[ ! -e ${SAID:-} ]] || sed "s/^/    $TOOL: /" "$SAID"
 	for host in 1 2; do
+		"$LAB" thaw xen$host 2>/dev/null || :
 		host_on $host
-		x $host "pkill -CONT -x block-rbd; pkill -KILL -x xl; pkill -KILL -x libxl-save-help" || :
+		x $host "$HELPER_BACK; pkill -CONT -x block-rbd; pkill -KILL -x xl; pkill -KILL -x libxl-save-help
+			pkill -KILL -f '^[^ ]*(xlrb[d]|/ex[e]) (create|migrate|receive|evacuate)'" || :
 	done
 }
 
@@ -145,20 +163,28 @@ says() {
 }
 
 migrated() {
-	wait "$MIGRATION" || fail "xl migrate: exit code $?"
+	wait "$MIGRATION" || fail "$TOOL migrate: exit code $?"
 }
 
-failed() { # failed [TEXT]: xl migrate has failed, and said so
+failed() { # failed [TEXT]: it has failed, and said so
 	local rc=0
 
 	wait "$MIGRATION" || rc=$?
-	((rc != 0 && rc != 124)) || fail "xl migrate: exit code $rc"
-	says "${1:-}" || fail "xl does not say: $1"
+	((rc != 0 && rc != 124)) || fail "$TOOL migrate: exit code $rc"
+	[[ -z ${1:-} ]] || says "$1" || fail "$TOOL does not say: $1"
+}
+
+# xl says it; else one sees those who send and receive pages.
+copying() {
+	case $TOOL in
+	xl) says "Restoring domain" ;;
+	xlrbd) x "$FROM" "pgrep -x libxl-save-help" && x "$TO" "pgrep -x libxl-save-help && xl domid web1--incoming" ;;
+	esac >/dev/null 2>&1
 }
 
 # Holds it while memory is copied: the guest runs on, and what is to send its pages does not.
 hold_copy() {
-	eventually $PATIENCE says "Restoring domain"
+	eventually $PATIENCE copying
 	x "$FROM" "pkill -STOP -x libxl-save-help"
 	goes_on "$FROM"
 }
@@ -189,12 +215,19 @@ both_hold() {
 	[[ $(holders) == "held,xen1 held,xen2" ]]
 }
 
+connected() { # add has run on the destination, up to its last step
+	x "$TO" "xenstore-ls -f /local/domain/0/backend/vbd | grep -q 'hotplug-status = \"connected\"'"
+}
+
 # signal HOST SIGNAL receive|migrate|ssh: one of a migration's processes.  An xl that watches a domain it has brought
 # here looks the same, but is nobody's child any more.  The brackets keep the shell that is asked from being found.
 signal() {
-	case $3 in
-	receive) x "$1" "pkill -$2 -f -P \$(pgrep -d, -x sshd) 'bin/x[l] migrate-receive'" ;;
-	migrate) x "$1" "pkill -$2 -f -P \$(pgrep -d, -x sshd) 'bin/x[l] migrate web1'" ;;
-	ssh) x "$1" "pkill -$2 -f '^ss[h] xen. xl migrate'" ;;
+	case $TOOL-$3 in
+	xl-receive) x "$1" "pkill -$2 -f -P \$(pgrep -d, -x sshd) 'bin/x[l] migrate-receive'" ;;
+	xl-migrate) x "$1" "pkill -$2 -f -P \$(pgrep -d, -x sshd) 'bin/x[l] migrate web1'" ;;
+	xl-ssh) x "$1" "pkill -$2 -f '^ss[h] xen. xl migrate'" ;;
+	xlrbd-receive) x "$1" "pkill -$2 -o -f '^[^ ]*xlrb[d] receive'" ;;
+	xlrbd-migrate) x "$1" "pkill -$2 -o -f '^[^ ]*xlrb[d] migrate'" ;;
+	xlrbd-ssh) x "$1" "pkill -$2 -f '^ss[h] .*xlrbd.* receive'" ;;
 	esac || fail "no such process on xen$1: $3"
 }

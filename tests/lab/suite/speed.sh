@@ -80,16 +80,6 @@ done
 MEASURE
 }
 
-median() { # median WAY STEP: of the figures in $FIGURES
-	awk -v w="$1" -v s="$2" '$1 == w && $2 == s { print $3 }' <<<"$FIGURES" | sort -n |
-		awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
-}
-
-range() {
-	awk -v w="$1" -v s="$2" '$1 == w && $2 == s { print $3 }' <<<"$FIGURES" | sort -n |
-		awk 'NR == 1 { min = $1 } END { print min "-" $1 }'
-}
-
 side_by_side() {
 	local way key
 

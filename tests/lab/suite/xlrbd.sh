@@ -1,100 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The operator's tool: a domain's whole life by name, from either host, and what is left when a part of it is killed.
+# The operator's tool: definitions, starting and stopping, what can be wrong with a host, and what becomes of its domains
+# when it dies.  A domain's whole life, with migrations, is in xlrbd-migrate.sh.
 . "$(dirname "$0")/functions.sh"
-
-define() { # define HOST [-t TYPE] NAME DISK... [-- LINE...]: what xlrbd define prints
-	local host=$1 type=()
-
-	shift
-	if [[ $1 == -t ]]; then
-		type=(-t "$2")
-		shift 2
-	fi
-	local name=$1
-	"$LAB" domcfg "${type[@]}" "$@" | x "$host" "cat >/root/$name.def && xlrbd define /root/$name.def 2>&1"
-}
-
-create() { # create HOST NAME: and waits for the guest's userspace
-	x "$1" "rm -f /var/log/xen/console/guest-$2*.log; xlrbd create $2 2>&1"
-	"$LAB" guestwait "xen$1" "$2" "lab: guest up" $PATIENCE
-}
-
-where() { # where HOST NAME: "xen2 running", as HOST sees it
-	x "$1" "xlrbd where -j $2" | jq -r '.[] | "\(.host) \(.status)"'
-}
-
-monitors() { # of one host, by domain
-	# shellcheck disable=SC2016 # for the host's shell
-	x "$1" 'for p in $(pgrep -f "^[^ ]* monitor [0-9]+$"); do tr "\0" " " </proc/$p/cmdline; echo; done' |
-		awk '{ print $3 }' | xargs
-}
-
-no_trace() { # no_trace IMAGE...: not even a definition
-	local host
-
-	nothing_left "$@"
-	for host in 1 2; do
-		expect_eq "$(monitors $host)" "" "monitors on xen$host"
-		expect_eq "$(x $host 'xlrbd list --cluster --json')" "[]" "domains that xen$host sees"
-	done
-	expect_eq "$(x 1 'xlrbd list --defined --json')" "[]" "definitions"
-}
-
-whole_story() {
-	local domid before
-
-	root_image root
-	# PV guests cannot be migrated on this Xen.
-	expect_match "$(define 1 -t pvh web1 "$(disk rbd:root)")" "web1: version 1"
-	expect_match "$(x 2 'xlrbd list --defined')" "web1 +1 "
-	create 2 web1
-	expect_eq "$(where 1 web1)" "xen2 running"
-	expect_match "$(x 1 'xlrbd list --cluster')" "web1 +xen2 +running +1 "
-	expect_match "$(x 2 'xlrbd create web1')" "runs here already"
-	expect_fail x 1 'xlrbd create web1 2>&1'
-	expect_match "$OUTPUT" "web1: runs on xen2 since .* \(running\)"
-	# The same UUID and MAC wherever it is, and others' commands know it by its name.
-	expect_eq "$(x 2 "xl list -v web1 | awk 'NR == 2 { print \$7 }'")" "$(x 1 'xlrbd show -j web1' | jq -r .uuid)" UUID
-	expect_fail x 1 'xlrbd shutdown --here web1 2>&1'
-	expect_match "$OUTPUT" "web1: runs on xen2, not here"
-	x 1 'xlrbd pause web1'
-	expect_match "$(x 2 'xl list web1')" " --p--- "
-	x 1 'xlrbd unpause web1'
-
-	# A reboot is another domain, of the same monitor.
-	domid=$(x 2 'xl domid web1')
-	before=$(x 2 'pgrep -f "^[^ ]* monitor [0-9]+$"')
-	"$LAB" type xen2 -n web1 reboot
-	"$LAB" guestwait xen2 web1 "lab: guest up" $PATIENCE 2
-	(($(x 2 'xl domid web1') > domid)) || fail "the same domid after the reboot"
-	expect_eq "$(x 2 'pgrep -f "^[^ ]* monitor [0-9]+$"')" "$before" "the monitor's process"
-	expect_eq "$(where 1 web1)" "xen2 running"
-
-	# So is what goes on after it was saved.
-	x 2 'xl save -c web1 /root/web1.save >/dev/null 2>&1; rm /root/web1.save'
-	"$LAB" type xen2 -n web1 reboot
-	"$LAB" guestwait xen2 web1 "lab: guest up" $PATIENCE 3
-	expect_eq "$(x 2 'pgrep -f "^[^ ]* monitor [0-9]+$"')" "$before" "the monitor's process"
-
-	# What xl has moved is found, and managed, just the same.
-	x 2 'xl migrate web1 xen1 2>&1' | tail -n 1
-	expect_eq "$(where 2 web1)" "xen1 running"
-	eventually $PATIENCE no_monitor 2
-	# From the other host.
-	x 2 'xlrbd shutdown --wait web1'
-	expect_eq "$(lockers root)" "" "entries when shutdown has returned"
-	expect_fail x 2 'xlrbd where web1 2>&1'
-	expect_match "$OUTPUT" "web1: no host holds a disk for it"
-	x 1 'xlrbd undefine web1'
-	no_trace root
-	drop_image root
-}
-
-no_monitor() {
-	[[ -z $(monitors "$1") ]]
-}
+# shellcheck source=tests/lab/suite/managing.sh
+. "$(dirname "$0")/managing.sh"
 
 definitions() {
 	local cfg
@@ -140,11 +51,11 @@ stopped() {
 	root_image root
 	define 1 web1 "$(disk rbd:root)" >/dev/null
 	x 1 'rm -f /var/log/xen/console/guest-web1*.log; xlrbd create --paused web1'
-	expect_match "$(x 1 'xl list web1')" " --p--- "
+	expect_match "$(x 1 'xl list web1')" " [rb-]{2}p--- "
 	x 1 'xlrbd unpause web1'
 	"$LAB" guestwait xen1 web1 "lab: guest up" $PATIENCE
 	x 1 'xlrbd pause web1'
-	expect_match "$(x 1 'xl list web1')" " --p--- "
+	expect_match "$(x 1 'xl list web1')" " [rb-]{2}p--- "
 	expect_fail x 1 'xlrbd shutdown --wait web1 2>&1'
 	expect_match "$OUTPUT" "web1: is paused, so it cannot hear"
 	x 1 'xlrbd unpause web1'
@@ -253,7 +164,6 @@ checks() {
 }
 
 t "check: what can be wrong, and how to mend it" checks
-t "define, create elsewhere, reboot, migrate, shut down, undefine" whole_story
 t "definitions: two editors, UUIDs and MACs, mistakes" definitions
 t "a monitor killed is replaced" monitor_killed
 t "pause, shutdown that is not heard, destroy" stopped
