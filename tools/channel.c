@@ -190,9 +190,9 @@ int channel_expect(struct channel *ch, const char *what, int64_t patience_ms,
 	int rc = DONE;
 
 	if (*error)
-		rc = fail("%s", error);
+		rc = fail("%s: %s", ch->host, error);
 	else if (strcmp(text_of(message, "state"), what) != 0)
-		rc = fail("the other end is gone, or does not answer (%s)",
+		rc = fail("%s is gone, or does not answer (%s)", ch->host,
 			  what);
 	else
 		*domid_out = json_integer_value(json_object_get(message,
@@ -311,6 +311,7 @@ int channel_open(struct session *s, const char *host, struct channel *ch,
 
 	memset(ch, 0, sizeof(*ch));
 	ch->in = ch->out = -1;
+	ch->host = host;
 	if (remote_start(s, host, "xlrbd receive", &ch->out, &ch->in,
 			 &ch->ssh))
 		return FAILED;

@@ -54,7 +54,7 @@ static void hear_why(struct move *m)
 	json_t *message = channel_receive(&m->ch, 2000);
 
 	if (*text_of(message, "error"))
-		fail("%s", text_of(message, "error"));
+		fail("%s: %s", m->host, text_of(message, "error"));
 	json_decref(message);
 }
 
@@ -207,7 +207,8 @@ static int check_xen(const json_t *theirs, const json_t *ours)
 		y = json_integer_value(json_object_get(ours, "xen_minor"));
 
 	if (*text_of(theirs, "error"))
-		return fail("%s", text_of(theirs, "error"));
+		return fail("%s: %s", text_of(theirs, "host"),
+			    text_of(theirs, "error"));
 	return a > x || (a == x && b >= y) ? DONE :
 	       fail("Xen is %lld.%lld there, older than %lld.%lld here",
 		    (long long)a, (long long)b, (long long)x, (long long)y);

@@ -36,6 +36,7 @@
 struct channel {
 	int in, out;
 	pid_t ssh;		/* 0 at the receiving end */
+	const char *host;	/* the other one */
 	struct pump *pump;	/* while there is a stream */
 };
 
