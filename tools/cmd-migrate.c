@@ -101,12 +101,12 @@ static int go_on_here(struct move *m)
 	char *why = strdup(last_failure());
 	int rc = DONE;
 
-	/* The other end learns that it is over. */
-	channel_close(&m->ch);
+	/* Without "go" the other copy stays paused: no need to wait for it. */
 	if (domain_is_suspended(m->domid))
 		rc = domain_resume(m->domid, m->name);
 	if (!rc)
 		rc = domain_rename(m->domid, m->name);
+	channel_close(&m->ch);
 	tell_failures();
 	if (rc)
 		fail("%s: not migrated: %s; and it cannot be resumed: %s; its next xlrbd command tries again",
