@@ -101,7 +101,7 @@ evacuate_killed() {
 	wait $pid || rc=$?
 	((rc != 0)) || fail "evacuate was not killed"
 	# Those that it had begun may go on to their end.
-	eventually $PATIENCE no_trips
+	eventually $((3 * PATIENCE)) no_trips
 	rows=$(evacuate 2 xen1)
 	echo "note: after a kill: $(x 1 'xl list' | grep -c '^web. ') moved, again: ${rows//$'\n'/, }"
 	eventually $PATIENCE nothing_on 2
@@ -109,7 +109,7 @@ evacuate_killed() {
 }
 
 no_trips() {
-	! x 2 "pgrep -f '^[^ ]*/ex[e] migrate'" && ! x 1 "pgrep -f '^[^ ]*xlrb[d] receive'"
+	! x 2 "pgrep -f '^[^ ]*/ex[e] migrate'" >/dev/null && ! x 1 "pgrep -f '^[^ ]*xlrb[d] receive'" >/dev/null
 }
 
 t "--cold, of a guest that cannot be migrated" cold
