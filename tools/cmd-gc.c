@@ -44,11 +44,9 @@ static void clean(struct session *s, const char *name, json_t *rows)
 static int drop_half_received(void *data, unsigned int domid, const char *uuid)
 {
 	char *name = domain_name(domid, uuid);
-	size_t length = name ? strlen(name) : 0;
 	int *rc = data;
 
-	if (length > strlen(INCOMING) &&
-	    !strcmp(name + length - strlen(INCOMING), INCOMING)) {
+	if (name && is_incoming(name)) {
 		fail("%s: its migration to this host was interrupted; destroying it",
 		     name);
 		if (domain_act(DOMAIN_DESTROY, domid, name))

@@ -197,42 +197,69 @@ int domain_act(enum domain_action action, unsigned int domid,
 	return rc;
 }
 
+/* Disposed of by the caller; all zero if there is no such domain. */
+static void look_at(unsigned int domid, libxl_dominfo *info_out)
+{
+	struct xl xl;
+
+	libxl_dominfo_init(info_out);
+	if (xl_open(&xl))
+		return;
+	libxl_domain_info(xl.ctx, info_out, domid);
+	xl_close(&xl);
+}
+
 bool domain_is_paused(unsigned int domid)
 {
 	libxl_dominfo info;
-	bool paused = false;
-	struct xl xl;
+	bool paused;
 
-	if (xl_open(&xl))
-		return false;
-	libxl_dominfo_init(&info);
-	if (!libxl_domain_info(xl.ctx, &info, domid))
-		paused = info.paused;
+	look_at(domid, &info);
+	paused = info.paused;
 	libxl_dominfo_dispose(&info);
-	xl_close(&xl);
 	return paused;
 }
 
-/* Is it one that people know of, or is it on its way out, or a helper? */
-static json_t *list_row(struct xl *xl, const libxl_dominfo *info)
+bool domain_is_suspended(unsigned int domid)
 {
-	char *name = libxl_domid_to_name(xl->ctx, info->domid);
-	size_t length = name ? strlen(name) : 0;
-	json_t *row = NULL;
+	libxl_dominfo info;
+	bool suspended;
 
-	if (info->domid && name && !info->dying &&
-	    !libxl_is_stubdom(xl->ctx, info->domid, NULL))
-		row = json_pack("{s:s s:i s:I s:b}", "domain", name, "domid",
-				(int)info->domid, "memory_kb",
-				(json_int_t)info->max_memkb, "incoming",
-				length > strlen(INCOMING) &&
-				!strcmp(name + length - strlen(INCOMING),
-					INCOMING));
-	free(name);
-	return row;
+	look_at(domid, &info);
+	suspended = info.shutdown && info.shutdown_reason ==
+				     LIBXL_SHUTDOWN_REASON_SUSPEND;
+	libxl_dominfo_dispose(&info);
+	return suspended;
 }
 
-int domain_list(json_t **rows_out)
+static bool has_uuid(const libxl_dominfo *info, const char *uuid)
+{
+	char text[LIBXL_UUID_FMTLEN + 1];
+
+	snprintf(text, sizeof(text), LIBXL_UUID_FMT,
+		 LIBXL_UUID_BYTES(info->uuid));
+	return !strcmp(text, uuid);
+}
+
+char *domain_name(unsigned int domid, const char *uuid)
+{
+	libxl_dominfo info;
+	char *name = NULL;
+	struct xl xl;
+
+	if (xl_open(&xl))
+		return NULL;
+	libxl_dominfo_init(&info);
+	if (!libxl_domain_info(xl.ctx, &info, domid) && has_uuid(&info, uuid))
+		name = libxl_domid_to_name(xl.ctx, domid);
+	libxl_dominfo_dispose(&info);
+	xl_close(&xl);
+	return name;
+}
+
+/* What @fn makes of all domains of this host. */
+static int each_domain(void (*fn)(struct xl *xl, const libxl_dominfo *info,
+				  void *data), void *data)
 {
 	libxl_dominfo *infos;
 	struct xl xl;
@@ -241,20 +268,70 @@ int domain_list(json_t **rows_out)
 	rc = xl_open(&xl);
 	if (rc)
 		return rc;
-	*rows_out = json_array();
 	infos = libxl_list_domain(xl.ctx, &n);
-	for (i = 0; infos && i < n; i++) {
-		json_t *row = list_row(&xl, &infos[i]);
-
-		if (row)
-			json_array_append_new(*rows_out, row);
-	}
+	for (i = 0; infos && i < n; i++)
+		fn(&xl, &infos[i], data);
 	if (infos)
 		libxl_dominfo_list_free(infos, n);
 	else
 		rc = fail("libxl cannot list this host's domains");
 	xl_close(&xl);
 	return rc;
+}
+
+/* What looking for a UUID takes. */
+struct wanted {
+	const char *uuid;
+	unsigned int domid;
+	char *name;
+};
+
+static void match_uuid(struct xl *xl, const libxl_dominfo *info, void *data)
+{
+	struct wanted *wanted = data;
+
+	if (wanted->domid != NO_DOMAIN || !has_uuid(info, wanted->uuid))
+		return;
+	wanted->domid = info->domid;
+	wanted->name = libxl_domid_to_name(xl->ctx, info->domid);
+}
+
+int domain_find_uuid(const char *uuid, unsigned int *domid_out,
+		     char **name_out)
+{
+	struct wanted wanted = { uuid, NO_DOMAIN, NULL };
+	int rc = each_domain(match_uuid, &wanted);
+
+	*domid_out = wanted.domid;
+	*name_out = wanted.name;
+	return rc;
+}
+
+/* One that people know of, not one on its way out, or a helper. */
+static void add_row(struct xl *xl, const libxl_dominfo *info, void *rows)
+{
+	char *name = libxl_domid_to_name(xl->ctx, info->domid);
+
+	if (info->domid && name && !info->dying &&
+	    !libxl_is_stubdom(xl->ctx, info->domid, NULL))
+		json_array_append_new(rows, json_pack("{s:s s:i s:I s:b}",
+			"domain", name, "domid", (int)info->domid,
+			"memory_kb", (json_int_t)info->max_memkb,
+			"incoming", is_incoming(name)));
+	free(name);
+}
+
+int domain_list(json_t **rows_out)
+{
+	*rows_out = json_array();
+	return each_domain(add_row, *rows_out);
+}
+
+bool is_incoming(const char *name)
+{
+	size_t length = strlen(name), suffix = strlen(INCOMING);
+
+	return length > suffix && !strcmp(name + length - suffix, INCOMING);
 }
 
 bool domain_exists(unsigned int domid)

@@ -82,20 +82,14 @@ struct sending {
 
 /* Blocks until all of it has been written to @fd. */
 int domain_send(unsigned int domid, int fd, struct sending *sending) CHECKED;
-bool domain_is_suspended(unsigned int domid);
 int domain_resume(unsigned int domid, const char *name) CHECKED;
 /* To @name, from whatever it is called. */
 int domain_rename(unsigned int domid, const char *name) CHECKED;
-/* The name of a domain if it still is the one with that UUID, or NULL. */
-char *domain_name(unsigned int domid, const char *uuid) CHECKED;
 
 /* receive.c: the libxl side at the destination */
 
 /* Of our own, for @hello: xen, free_kb. */
 int host_describe(json_t *hello) CHECKED;
-/* NO_DOMAIN if this host has none with that UUID; its name is freed by caller. */
-int domain_find_uuid(const char *uuid, unsigned int *domid_out,
-		     char **name_out) CHECKED;
 /* A domid that nobody has, nor gets. */
 int domain_choose_domid(unsigned int *domid_out) CHECKED;
 /* Can the domain of that configuration be here? */

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -137,14 +138,12 @@ char *program_start(const char *const argv[])
 /* A file takes any length of stderr while stdout is read. */
 int program_output_both(const char *const argv[], char **out, char **err)
 {
-	char path[] = "/tmp/xlrbd.XXXXXX";
-	int file = mkostemp(path, O_CLOEXEC), said, status = -1;
+	int file = memfd_create("stderr", MFD_CLOEXEC), said, status = -1;
 	pid_t pid;
 
 	*out = *err = NULL;
 	if (file < 0)
 		return -1;
-	unlink(path);
 	pid = start(argv, file, &said);
 	if (pid >= 0) {
 		*out = read_all(said);

@@ -40,37 +40,6 @@ int host_describe(json_t *hello)
 	return DONE;
 }
 
-int domain_find_uuid(const char *uuid, unsigned int *domid_out,
-		     char **name_out)
-{
-	char text[LIBXL_UUID_FMTLEN + 1];
-	libxl_dominfo *infos;
-	struct xl xl;
-	int i, n, rc;
-
-	*domid_out = NO_DOMAIN;
-	*name_out = NULL;
-	rc = xl_open(&xl);
-	if (rc)
-		return rc;
-	infos = libxl_list_domain(xl.ctx, &n);
-	for (i = 0; infos && i < n; i++) {
-		snprintf(text, sizeof(text), LIBXL_UUID_FMT,
-			 LIBXL_UUID_BYTES(infos[i].uuid));
-		if (strcmp(text, uuid) != 0)
-			continue;
-		*domid_out = infos[i].domid;
-		*name_out = libxl_domid_to_name(xl.ctx, infos[i].domid);
-		break;
-	}
-	if (infos)
-		libxl_dominfo_list_free(infos, n);
-	else
-		rc = fail("libxl cannot list this host's domains");
-	xl_close(&xl);
-	return rc;
-}
-
 /*
  * Known before the domain is there, since its disks are.  By chance, so that
  * two that arrive at the same time do not meet.

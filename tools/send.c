@@ -102,23 +102,6 @@ int domain_send(unsigned int domid, int fd, struct sending *sending)
 	return r ? fail("libxl_domain_suspend: error %d", r) : DONE;
 }
 
-bool domain_is_suspended(unsigned int domid)
-{
-	libxl_dominfo info;
-	bool suspended = false;
-	struct xl xl;
-
-	if (xl_open(&xl))
-		return false;
-	libxl_dominfo_init(&info);
-	if (!libxl_domain_info(xl.ctx, &info, domid))
-		suspended = info.shutdown && info.shutdown_reason ==
-					     LIBXL_SHUTDOWN_REASON_SUSPEND;
-	libxl_dominfo_dispose(&info);
-	xl_close(&xl);
-	return suspended;
-}
-
 int domain_resume(unsigned int domid, const char *name)
 {
 	struct xl xl;
@@ -153,26 +136,6 @@ int domain_rename(unsigned int domid, const char *name)
 	free(now);
 	xl_close(&xl);
 	return rc;
-}
-
-char *domain_name(unsigned int domid, const char *uuid)
-{
-	char text[LIBXL_UUID_FMTLEN + 1], *name = NULL;
-	libxl_dominfo info;
-	struct xl xl;
-
-	if (xl_open(&xl))
-		return NULL;
-	libxl_dominfo_init(&info);
-	if (!libxl_domain_info(xl.ctx, &info, domid)) {
-		snprintf(text, sizeof(text), LIBXL_UUID_FMT,
-			 LIBXL_UUID_BYTES(info.uuid));
-		if (!strcmp(text, uuid))
-			name = libxl_domid_to_name(xl.ctx, domid);
-	}
-	libxl_dominfo_dispose(&info);
-	xl_close(&xl);
-	return name;
 }
 
 /* The script's file name, whatever its directory. */

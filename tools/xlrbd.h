@@ -166,6 +166,14 @@ int domain_act(enum domain_action action, unsigned int domid,
 int domain_list(json_t **rows_out) CHECKED;
 bool domain_exists(unsigned int domid);
 bool domain_is_paused(unsigned int domid);
+bool domain_is_suspended(unsigned int domid);
+/* Is it the name of a domain that is about to arrive by migration? */
+bool is_incoming(const char *name);
+/* The name of a domain if it still is the one with that UUID, or NULL. */
+char *domain_name(unsigned int domid, const char *uuid) CHECKED;
+/* NO_DOMAIN if this host has none with that UUID; its name is freed by caller. */
+int domain_find_uuid(const char *uuid, unsigned int *domid_out,
+		     char **name_out) CHECKED;
 
 /* runfile.c: what is going on on this host, and whether somebody is at it */
 
