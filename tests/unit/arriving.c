@@ -26,23 +26,6 @@ void expect_untouched(void)
 		      fake.journal);
 }
 
-void expect_nothing_open(void)
-{
-	ck_assert(!fake.vbd_locked);
-	ck_assert(!fake.image_locked);
-	ck_assert_int_eq(fake.stores, 0);
-	ck_assert_int_eq(fake.connections, 0);
-}
-
-void expect_nothing_left(void)
-{
-	expect_nothing_open();
-	ck_assert(!fake.mapped);
-	ck_assert(!fake.recorded);
-	ck_assert(!fake.published_by_us);
-	ck_assert_uint_eq(fake.n_lockers, 0);
-}
-
 void expect_prepared(void)
 {
 	expect_nothing_open();

@@ -6,7 +6,7 @@
 #ifndef ARRIVING_H
 #define ARRIVING_H
 
-#include "fake.h"
+#include "expect.h"
 
 #define PATH "backend/vbd/1/51712"
 #define TARGET "rbd:web1"
@@ -41,8 +41,6 @@ void forget_journal(void);
 bool did(const char *steps);
 /* No step that undoes anything. */
 void expect_untouched(void);
-void expect_nothing_open(void);
-void expect_nothing_left(void);
 /* Mapped, held and recorded, for web1; not published. */
 void expect_prepared(void);
 

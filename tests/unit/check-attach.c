@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fake.h"
+#include "expect.h"
 #include "unit.h"
 
 #define PATH "backend/vbd/1/51712"
@@ -32,10 +32,7 @@ static void teardown(void)
  * The steps of an add that works, and what follows when one fails: what was
  * done before is undone backwards, nothing else.
  */
-static const struct {
-	const char *step;
-	const char *undo;
-} add_steps[] = {
+static const struct step add_steps[] = {
 	{ "parse-path", "" },
 	{ "store-open", "" },
 	{ "lock-vbd", "" },
@@ -65,42 +62,10 @@ static const struct {
 
 #define N_ADD_STEPS ((int)XLRBD__ARRAY_SIZE(add_steps))
 
-static void expect_journal(int n, const char *rest)
-{
-	char expected[4096] = "";
-	int i;
-
-	for (i = 0; i < n; i++)
-		snprintf(expected + strlen(expected),
-			 sizeof(expected) - strlen(expected), "%s%s",
-			 i ? " " : "", add_steps[i].step);
-	snprintf(expected + strlen(expected),
-		 sizeof(expected) - strlen(expected), "%s%s",
-		 *rest ? " " : "", rest);
-	ck_assert_str_eq(fake.journal, expected);
-}
-
-static void expect_nothing_open(void)
-{
-	ck_assert(!fake.vbd_locked);
-	ck_assert(!fake.image_locked);
-	ck_assert_int_eq(fake.stores, 0);
-	ck_assert_int_eq(fake.connections, 0);
-}
-
-static void expect_nothing_left(void)
-{
-	expect_nothing_open();
-	ck_assert(!fake.mapped);
-	ck_assert(!fake.recorded);
-	ck_assert(!fake.published_by_us);
-	ck_assert_uint_eq(fake.n_lockers, 0);
-}
-
 START_TEST(add_in_order)
 {
 	ck_assert_int_eq(xlrbd_vbd_add(ctx, PATH), 0);
-	expect_journal(N_ADD_STEPS, "");
+	expect_journal(add_steps, N_ADD_STEPS, "");
 	expect_nothing_open();
 	ck_assert(fake.mapped && fake.recorded && fake.published_by_us);
 	ck_assert_uint_eq(fake_count("held"), 1);
@@ -113,7 +78,7 @@ START_TEST(add_undoes_each_step)
 {
 	fake.fail_at = _i;
 	ck_assert_int_eq(xlrbd_vbd_add(ctx, PATH), -EIO);
-	expect_journal(_i + 1, add_steps[_i].undo);
+	expect_journal(add_steps, _i + 1, add_steps[_i].undo);
 	expect_nothing_left();
 	ck_assert_str_ne(xlrbd_error(ctx), "");
 }
@@ -125,7 +90,7 @@ START_TEST(add_withdraws_what_timed_out)
 	fake.fail_at = _i;
 	fake.fail_rc = -ETIMEDOUT;
 	ck_assert_int_eq(xlrbd_vbd_add(ctx, PATH), -ETIMEDOUT);
-	expect_journal(_i + 1, strcmp(add_steps[_i].step, "add-held") ?
+	expect_journal(add_steps, _i + 1, strcmp(add_steps[_i].step, "add-held") ?
 		       "break-pending forget" :
 		       "unmap break-held break-pending forget");
 	expect_nothing_left();

@@ -14,10 +14,7 @@
 #include "unit.h"
 
 /* Those of add without reading the vbd and without publishing. */
-static const struct {
-	const char *step;
-	const char *undo;
-} steps[] = {
+static const struct step steps[] = {
 	{ "parse-path", "" },
 	{ "store-open", "" },
 	{ "lock-vbd", "" },
@@ -45,21 +42,6 @@ static const struct {
 
 #define N_STEPS ((int)XLRBD__ARRAY_SIZE(steps))
 
-static void expect_journal(int n, const char *rest)
-{
-	char expected[4096] = "";
-	int i;
-
-	for (i = 0; i < n; i++)
-		snprintf(expected + strlen(expected),
-			 sizeof(expected) - strlen(expected), "%s%s",
-			 i ? " " : "", steps[i].step);
-	snprintf(expected + strlen(expected),
-		 sizeof(expected) - strlen(expected), "%s%s",
-		 *rest ? " " : "", rest);
-	ck_assert_str_eq(fake.journal, expected);
-}
-
 static int prepare(void)
 {
 	return xlrbd_arrival_prepare(arriving.arrival, &arriving.disk);
@@ -80,7 +62,7 @@ START_TEST(in_order)
 
 	fake.on_list = expect_awaits;
 	ck_assert_int_eq(prepare(), 0);
-	expect_journal(N_STEPS, "");
+	expect_journal(steps, N_STEPS, "");
 	expect_prepared();
 	ck_assert_int_gt(fake.n_lists, 0);
 	ck_assert_str_eq(xlrbd_error(arriving.ctx), "");
@@ -94,7 +76,7 @@ START_TEST(undoes_each_step)
 {
 	fake.fail_at = _i;
 	ck_assert_int_eq(prepare(), -EIO);
-	expect_journal(_i + 1, steps[_i].undo);
+	expect_journal(steps, _i + 1, steps[_i].undo);
 	expect_nothing_left();
 	ck_assert_str_ne(xlrbd_error(arriving.ctx), "");
 	/* Other disks, or this one once more, may go well. */
@@ -110,7 +92,7 @@ START_TEST(withdraws_what_timed_out)
 	fake.fail_at = _i;
 	fake.fail_rc = -ETIMEDOUT;
 	ck_assert_int_eq(prepare(), -ETIMEDOUT);
-	expect_journal(_i + 1, strcmp(steps[_i].step, "add-held") ?
+	expect_journal(steps, _i + 1, strcmp(steps[_i].step, "add-held") ?
 		       "break-pending forget" :
 		       "unmap break-held break-pending forget");
 	expect_nothing_left();

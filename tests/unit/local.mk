@@ -25,6 +25,8 @@ tests_unit_unit_SOURCES = \
 	tests/unit/check-prepare.c \
 	tests/unit/check-spec.c \
 	tests/unit/check-takeover.c \
+	tests/unit/expect.c \
+	tests/unit/expect.h \
 	tests/unit/fake.c \
 	tests/unit/fake-ceph.c \
 	tests/unit/fake-clone.c \

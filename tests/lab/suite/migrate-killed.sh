@@ -38,10 +38,6 @@ link_in_copy() {
 	settled "$FROM"
 }
 
-no_sender() {
-	! x "$FROM" "pgrep -x libxl-save-help"
-}
-
 source_in_copy() {
 	find_guest
 	migrate "xen$TO"

@@ -189,6 +189,10 @@ hold_copy() {
 	goes_on "$FROM"
 }
 
+no_sender() {
+	! x "$FROM" "pgrep -x libxl-save-help"
+}
+
 release_copy() {
 	x "$FROM" "pkill -CONT -x libxl-save-help"
 }

@@ -80,10 +80,6 @@ hold_go() {
 	expect_eq "$(holders)" "held,xen1 held,xen2" "holders when GO is said"
 }
 
-no_sender() {
-	! x "$FROM" "pgrep -x libxl-save-help"
-}
-
 source_in_copy() {
 	find_guest
 	migrate "xen$TO"
