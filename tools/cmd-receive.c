@@ -17,6 +17,8 @@
 
 /* Until there is an offer, or "go"; the source says meanwhile that it lives. */
 #define PATIENCE_MS	(3600 * 1000)
+/* What libxl's children have to say. */
+#define LOG		"/var/log/xen/xlrbd-receive.log"
 /* How long `arrived` waits for a receiver that is at work. */
 #define RECEIVER_S	60
 
@@ -150,7 +152,7 @@ static int come_cold(struct arrival *a)
 	if (!rc)
 		rc = domain_check_arrival(a->config);
 	if (!rc)
-		rc = domain_start(a->config, a->name, false, &a->domid);
+		rc = domain_start(a->s, a->config, a->name, false, &a->domid);
 	if (!rc && !say(a, "running"))
 		fail("%s: runs, but the source has not heard of it", a->name);
 	return rc;
@@ -203,6 +205,29 @@ static json_t *hello(void)
 	return message;
 }
 
+/*
+ * ssh ends when nobody has its pipes any more, and with it the source learns
+ * that we were killed; libxl's children, hotplug scripts, may outlive us.
+ */
+static bool keep_pipes_from_children(struct channel *ch)
+{
+	int log = open(LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	int err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	FILE *file = err < 0 ? NULL : fdopen(err, "w");
+
+	if (log < 0)
+		log = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ch->out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (!file || ch->out < 0 || dup2(log, STDOUT_FILENO) < 0 ||
+	    dup2(log, STDERR_FILENO) < 0)
+		return false;
+	close(log);
+	setvbuf(file, NULL, _IONBF, 0);
+	/* What we and libxl itself have to say still arrives there. */
+	stderr = file;
+	return true;
+}
+
 int cmd_receive(struct session *s, int argc, char **argv)
 {
 	struct arrival a = { .s = s };
@@ -213,8 +238,7 @@ int cmd_receive(struct session *s, int argc, char **argv)
 	/* Sentences go to whoever asked us; others' output goes to stderr. */
 	keep_failures();
 	signal(SIGPIPE, SIG_IGN);
-	a.ch.out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	if (a.ch.out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+	if (!keep_pipes_from_children(&a.ch))
 		return FAILED;
 	if (!channel_send(&a.ch, hello()))
 		return FAILED;

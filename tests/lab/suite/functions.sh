@@ -137,7 +137,7 @@ after_each() {
 			for f in /run/xlrbd/vbd-*; do
 				[ -e $f ] && b=${f##*/vbd-} && XENBUS_PATH=backend/vbd/${b%-*}/${b#*-} block-rbd remove
 			done
-			rm -f /run/xlrbd/migrating-* /run/xlrbd/monitor-*' >/dev/null 2>&1 || :
+			rm -f /run/xlrbd/migrating-* /run/xlrbd/monitor-* /run/xlrbd/arrival-* /run/xlrbd/creating-*' >/dev/null 2>&1 || :
 	done
 	timeout $PATIENCE "$LAB" ceph rados -p rbd rm xlrbd_domains 2>/dev/null || :
 	for left in $(rbd ls); do

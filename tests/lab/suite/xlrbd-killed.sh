@@ -30,7 +30,7 @@ suspended() { # the copy on the source, whatever it is called
 at_rest() {
 	# shellcheck disable=SC2016 # for the host's shell
 	x "$1" 'for i in 1 2 3; do
-			! pgrep -x "libxl-save-help|block-rbd" >/dev/null || exit 1
+			! pgrep -x libxl-save-help >/dev/null && ! pgrep -x block-rbd >/dev/null || exit 1
 			[ "$(ps -o s= -p $(pgrep -o -f "^[^ ]*xlrb[d] '"$2"'"))" = S ] || exit 1
 			sleep 0.1
 		done'
