@@ -154,24 +154,18 @@ static int check_same(const struct attach *a, const char *image)
 			   a->what, ours, image);
 }
 
-/* What xenstore would say, once the domain is there. */
 static int describe(const struct xlrbd_arrival *arrival,
 		    const struct xlrbd_disk *disk, struct attach *a)
 {
-	struct xlrbd__vbd *vbd = &a->vbd;
-
 	/* Where the domain comes from it is, so it is not to be made here. */
 	a->must_exist = disk->image;
-	vbd->params = strdup(disk->target);
-	vbd->writable = disk->writable;
-	snprintf(vbd->uuid, sizeof(vbd->uuid), "%s", arrival->uuid);
-	snprintf(vbd->domain, sizeof(vbd->domain), "%s", arrival->domain);
-	snprintf(vbd->vdev, sizeof(vbd->vdev), "%s", disk->vdev);
+	memcpy(a->vbd.uuid, arrival->uuid, sizeof(a->vbd.uuid));
 	a->record.awaits = strdup(disk->target);
 	a->record.writable = disk->writable;
-	memcpy(a->record.uuid, vbd->uuid, sizeof(a->record.uuid));
-	return vbd->params && a->record.awaits ? 0 :
-						 xlrbd__fail_nomem(a->ctx);
+	memcpy(a->record.uuid, arrival->uuid, sizeof(a->record.uuid));
+	return a->record.awaits ?
+	       xlrbd__attach_describe(a, arrival->domain, disk) :
+	       xlrbd__fail_nomem(a->ctx);
 }
 
 int xlrbd_arrival_prepare(struct xlrbd_arrival *arrival,

@@ -23,6 +23,7 @@ struct attach {
 	bool recorded;
 	bool made;		/* the image is new */
 	bool must_exist;	/* it is not to be made */
+	bool only_look;		/* nothing is to be changed */
 	int vbd_lock, image_lock;
 	char *what;		/* "rbd/web1", for messages */
 	char *short_name;	/* the other name the image may have, or NULL */
@@ -46,6 +47,9 @@ int xlrbd__attach_set_what(struct attach *a, const char *pool, const char *ns,
 
 /* inspect.c */
 
+/* What xenstore would say of @disk once its domain is there. */
+int xlrbd__attach_describe(struct attach *a, const char *domain,
+			   const struct xlrbd_disk *disk) XLRBD__CHECKED;
 /* Understands the target, connects, finds the image and what it is. */
 int xlrbd__attach_inspect(struct attach *a) XLRBD__CHECKED;
 

@@ -161,6 +161,15 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	return fail_no_image(ctx, ceph, image_out, what);
 }
 
+int xlrbd__ceph_describe(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			 struct xlrbd__image *image, const char *what)
+{
+	int r = read_header(ceph, image);
+
+	return r < 0 && r != -ENOENT ?
+	       xlrbd__ceph_fail(ctx, ceph, r, "read the header of", what) : r;
+}
+
 static int copy_watchers(const rbd_image_watcher_t *from, size_t n,
 			 struct xlrbd__watchers *watchers)
 {

@@ -23,6 +23,10 @@
 #define FENCE_S		20
 /* As much as Ceph's own monitors put up with is nothing to us. */
 #define SKEW_S		30
+/* How long a monitor may take to accept a connection. */
+#define REACH_MS	3000
+/* libxl kills block-rbd after so long (xen: libxl_internal.h). */
+#define HOTPLUG_S	40
 
 struct checkup {
 	struct xlrbd_ctx *ctx;
@@ -31,6 +35,7 @@ struct checkup {
 	void *data;
 	struct xlrbd__ceph *ceph;
 	struct xlrbd__image in;		/* the pool, once it is open */
+	int64_t connect_ms;		/* what that took */
 	int trouble;
 	char detail[512];		/* of what is well */
 };
@@ -76,6 +81,51 @@ static int check_cluster(struct checkup *c)
 	snprintf(c->detail, sizeof(c->detail), "%s, pool %s, as %s",
 		 c->in.fsid, c->in.pool, xlrbd__ceph_entity(c->ceph));
 	return rc;
+}
+
+static unsigned int timeout_of(const struct xlrbd_spec *pool)
+{
+	return pool->timeout_s ? pool->timeout_s : XLRBD_TIMEOUT_DEFAULT;
+}
+
+/* A disk is attached within its timeout=, or not at all. */
+static int check_time(struct checkup *c)
+{
+	unsigned int timeout_s = timeout_of(c->pool);
+
+	snprintf(c->detail, sizeof(c->detail),
+		 "connected in %" PRId64 " ms; a disk has %u s (timeout=), and libxl waits for %u s",
+		 c->connect_ms, timeout_s, HOTPLUG_S);
+	if (c->connect_ms * 3 < timeout_s * 1000LL)
+		return 0;
+	return xlrbd__fail(c->ctx, -ETIME,
+			   "connecting alone took %" PRId64 " ms, and a disk has %u s (timeout=): see `ceph -s`, and whether all monitors in mon_host of ceph.conf are there",
+			   c->connect_ms, timeout_s);
+}
+
+/* librados needs one of them, and may speak to another port than the kernel. */
+static int check_monitors(struct checkup *c)
+{
+	struct xlrbd__access access;
+	char silent[256];
+	unsigned int answer;
+	int rc;
+
+	rc = xlrbd__access_find(c->ctx, c->ceph, c->pool, &access);
+	if (rc < 0)
+		return rc;
+	answer = xlrbd__reach(access.monitors, REACH_MS, silent,
+			      sizeof(silent));
+	snprintf(c->detail, sizeof(c->detail), "%s", access.monitors);
+	xlrbd__access_wipe(&access);
+	if (!silent[0])
+		return 0;
+	return xlrbd__fail(c->ctx, -EHOSTUNREACH,
+			   "%s, where the kernel will look for %s, takes no connection; start that monitor, or let it through the firewalls%s",
+			   silent, answer ? "a monitor" : "all of them",
+			   strstr(silent, ":6789") ?
+			   "; for port 3300 instead: map=ms_mode=prefer-crc" :
+			   "");
 }
 
 /* Whoever reads the key can do to the images whatever this host can. */
@@ -131,16 +181,49 @@ static int check_locking(struct checkup *c)
 	return 0;
 }
 
+/* What looking at all images of the pool finds. */
+struct images {
+	size_t n, unlocked;
+	const char *first;	/* without exclusive-lock */
+};
+
+static int take_image(struct checkup *c, const struct xlrbd__found *found,
+		      struct images *images)
+{
+	if (found->rc)
+		return xlrbd__fail(c->ctx, found->rc, "%s", found->trouble ?
+				   found->trouble : "out of memory");
+	/* Deleted meanwhile. */
+	if (!found->image.name[0])
+		return 0;
+	images->n++;
+	if (!xlrbd__image_has_exclusive_lock(&found->image) &&
+	    !images->unlocked++)
+		images->first = found->what;
+	return xlrbd__krbd_check(c->ctx, &found->image, false, found->what);
+}
+
+/* Can this kernel map what is there? */
 static int check_images(struct checkup *c)
 {
-	struct xlrbd__image *images = NULL;
-	size_t n = 0;
-	int rc;
+	const struct xlrbd_spec all = { .pool = c->in.pool, .ns = c->pool->ns };
+	struct images images = { 0, 0, NULL };
+	struct xlrbd__scan scan;
+	size_t i;
+	int n, rc;
 
-	rc = xlrbd__ceph_list_images(c->ctx, c->ceph, c->pool, c->in.pool,
-				     &images, &n);
-	free(images);
-	snprintf(c->detail, sizeof(c->detail), "%zu in %s", n, c->in.pool);
+	rc = xlrbd__scan(c->ctx, c->ceph, &all, XLRBD__SCAN_FEATURES, &scan);
+	if (rc < 0)
+		return rc;
+	for (i = 0; !rc && i < scan.n; i++)
+		rc = take_image(c, &scan.v[i], &images);
+	n = snprintf(c->detail, sizeof(c->detail), "%zu in %s", images.n,
+		     c->in.pool);
+	if (images.unlocked)
+		snprintf(c->detail + n, sizeof(c->detail) - n,
+			 ", %zu of them without exclusive-lock, such as %s: migrate those with `xlrbd migrate` only, or see `rbd feature enable`",
+			 images.unlocked, images.first);
+	xlrbd__scan_dispose(&scan);
 	return rc;
 }
 
@@ -158,9 +241,11 @@ static const struct {
 	{ "xenstore", check_xenstore },
 }, of_cluster[] = {
 	{ "cluster", check_cluster },
+	{ "time for a disk", check_time },
+	{ "monitors", check_monitors },
 	{ "keyring", check_keyring },
 	{ "space", check_full },
-	{ "caps: images", check_images },
+	{ "images", check_images },
 	{ "caps: locks; clock", check_locking },
 	{ "caps: fences, for takeover", check_fence },
 };
@@ -169,6 +254,7 @@ int xlrbd_check(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool,
 		xlrbd_check_fn *fn, void *data)
 {
 	struct checkup c = { .ctx = ctx, .pool = pool, .fn = fn, .data = data };
+	int64_t timeout_s = timeout_of(pool);
 	struct xlrbd__deadline deadline;
 	size_t i;
 	int rc;
@@ -176,9 +262,9 @@ int xlrbd_check(struct xlrbd_ctx *ctx, const struct xlrbd_spec *pool,
 	xlrbd__begin(ctx);
 	for (i = 0; i < XLRBD__ARRAY_SIZE(of_host); i++)
 		report(&c, of_host[i].what, of_host[i].check(&c));
-	xlrbd__deadline_set(&deadline, (pool->timeout_s ? pool->timeout_s :
-				       XLRBD_TIMEOUT_DEFAULT) * 1000);
+	xlrbd__deadline_set(&deadline, timeout_s * 1000);
 	rc = xlrbd__ceph_connect(ctx, pool, &deadline, &c.ceph);
+	c.connect_ms = timeout_s * 1000 - xlrbd__deadline_left(&deadline);
 	if (rc < 0)
 		report(&c, of_cluster[0].what, rc);
 	/* Without the first of them the others mean nothing. */

@@ -53,6 +53,13 @@ int xlrbd__ceph_enter(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   const struct xlrbd_spec *spec, const char *what,
 			   struct xlrbd__image *image_out) XLRBD__CHECKED;
+/*
+ * Fills in what the header of an image says that is known by id; -ENOENT,
+ * without a sentence, if it is gone.
+ */
+int xlrbd__ceph_describe(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			 struct xlrbd__image *image, const char *what)
+	XLRBD__CHECKED;
 /* The sentence for what an operation on the cluster came back with. */
 int xlrbd__ceph_fail(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
 		     int r, const char *tried, const char *what);
@@ -214,6 +221,16 @@ void xlrbd__access_wipe(struct xlrbd__access *access);
 /* -ENOSPC if the image's pool takes no more writes. */
 int xlrbd__pool_check_full(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   const struct xlrbd__image *image) XLRBD__CHECKED;
+
+/* reach.c: does somebody take connections? */
+
+/*
+ * Tries all of "ip:port,[ip]:port,..." at the same time, for @ms at most; those
+ * that do not answer go to @silent_out, in the same form.  Returns how many
+ * answer; sets no sentence.
+ */
+unsigned int xlrbd__reach(const char *addresses, int64_t ms, char *silent_out,
+			  size_t size);
 
 /* features.c: image features by name */
 

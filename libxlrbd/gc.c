@@ -219,7 +219,8 @@ static int sweep_images(struct sweep *sweep, const struct xlrbd_spec *pool)
 	size_t i;
 	int rc, r;
 
-	rc = xlrbd__scan(sweep->ctx, sweep->ceph, &where, false, &scan);
+	rc = xlrbd__scan(sweep->ctx, sweep->ceph, &where, XLRBD__SCAN_ENTRIES,
+			 &scan);
 	if (rc < 0)
 		return rc;
 	for (i = 0; i < scan.n; i++) {

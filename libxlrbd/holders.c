@@ -107,7 +107,7 @@ int xlrbd_holders(struct xlrbd_ctx *ctx, const struct xlrbd_spec *where,
 	rc = xlrbd__ceph_connect(ctx, where, &deadline, &ceph);
 	if (rc < 0)
 		return rc;
-	rc = xlrbd__scan(ctx, ceph, where, true, &scan);
+	rc = xlrbd__scan(ctx, ceph, where, XLRBD__SCAN_HOLDERS, &scan);
 	xlrbd__ceph_close(ctx, ceph);
 	if (rc < 0)
 		return rc;
@@ -211,7 +211,7 @@ int xlrbd_unlock(struct xlrbd_ctx *ctx, const struct xlrbd_spec *spec,
 	rc = xlrbd__ceph_connect(ctx, spec, &deadline, &u.ceph);
 	if (rc < 0)
 		return rc;
-	rc = xlrbd__scan(ctx, u.ceph, spec, true, &scan);
+	rc = xlrbd__scan(ctx, u.ceph, spec, XLRBD__SCAN_HOLDERS, &scan);
 	if (!rc) {
 		u.found = &scan.v[0];
 		rc = xlrbd__ceph_open_pool(ctx, u.ceph, &u.found->image);

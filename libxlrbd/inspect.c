@@ -6,6 +6,8 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -86,6 +88,8 @@ static int make_image(struct attach *a)
 {
 	int rc;
 
+	if (a->only_look)
+		return 0;
 	if (a->must_exist)
 		return xlrbd__fail(a->ctx, -ENOENT,
 				   "%s: is not there as it is where the domain comes from; compare ceph.conf and xlrbd.conf of both hosts",
@@ -134,7 +138,7 @@ static int open_image(struct attach *a)
 				   a->what);
 	if (rc > 0)
 		return make_image(a);
-	return !rc && spec->ephemeral ? freshen_image(a) : rc;
+	return !rc && spec->ephemeral && !a->only_look ? freshen_image(a) : rc;
 }
 
 /* Connects, and finds out whether this image can be had on this host. */
@@ -156,6 +160,18 @@ static int look_up(struct attach *a)
 	return rc;
 }
 
+int xlrbd__attach_describe(struct attach *a, const char *domain,
+			   const struct xlrbd_disk *disk)
+{
+	struct xlrbd__vbd *vbd = &a->vbd;
+
+	vbd->params = strdup(disk->target);
+	vbd->writable = disk->writable;
+	snprintf(vbd->domain, sizeof(vbd->domain), "%s", domain);
+	snprintf(vbd->vdev, sizeof(vbd->vdev), "%s", disk->vdev);
+	return vbd->params ? 0 : xlrbd__fail_nomem(a->ctx);
+}
+
 int xlrbd__attach_inspect(struct attach *a)
 {
 	int rc;
@@ -170,5 +186,25 @@ int xlrbd__attach_inspect(struct attach *a)
 		xlrbd__log(a->ctx, LOG_WARNING,
 			   "%s: the ephemeral image of a failed attach stays",
 			   a->what);
+	return rc;
+}
+
+int xlrbd_disk_check(struct xlrbd_ctx *ctx, const char *domain,
+		     const struct xlrbd_disk *disk)
+{
+	struct attach a = {
+		.ctx = ctx, .only_look = true, .vbd_lock = -1, .image_lock = -1,
+		/* It has none yet, but it is not domain 0. */
+		.vbd = { .domid = UINT_MAX },
+		.record = { .device = XLRBD__DEVICE_INIT },
+	};
+	int rc;
+
+	xlrbd__begin(ctx);
+	xlrbd__attach_set_deadlines(&a, 0);
+	rc = xlrbd__attach_describe(&a, domain, disk);
+	if (!rc)
+		rc = xlrbd__attach_inspect(&a);
+	xlrbd__attach_end(&a);
 	return rc;
 }

@@ -18,15 +18,6 @@ extern "C" {
 /* A domain that is to arrive on this host. */
 struct xlrbd_arrival;
 
-/* One of its disks, as it is on the host that the domain comes from. */
-struct xlrbd_disk {
-	const char *target;	/* what its target= says */
-	const char *vdev;	/* "xvda" */
-	unsigned int devid;	/* of that, 51712 */
-	int writable;
-	const char *image;	/* by xlrbd_vbd_image(), or NULL */
-};
-
 /**
  * xlrbd_arrival_begin() - say that a domain is to arrive
  * @ctx: the context

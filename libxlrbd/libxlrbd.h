@@ -162,6 +162,33 @@ int xlrbd_spec_set_defaults(struct xlrbd_ctx *ctx, struct xlrbd_spec *spec);
 /** xlrbd_spec_dispose() - free what a spec owns and zero it; idempotent */
 void xlrbd_spec_dispose(struct xlrbd_spec *spec);
 
+/* A disk of a domain that is not there yet. */
+struct xlrbd_disk {
+	const char *target;	/* what its target= says */
+	const char *vdev;	/* "xvda" */
+	unsigned int devid;	/* of that, 51712 */
+	int writable;
+	/* Where the domain comes from, by xlrbd_vbd_image(); or NULL. */
+	const char *image;
+};
+
+/**
+ * xlrbd_disk_check() - could this host attach a disk?
+ * @ctx: the context
+ * @domain: the name of the domain that is to have it
+ * @disk: the disk; devid and image are not looked at
+ *
+ * Understands the target, and looks for the image, at its features and at the
+ * space in its pool, all without changing anything: an image that clone= would
+ * make need not be there.  Does not ask who holds the image, as that may be
+ * another by the time that the disk is attached.  Blocks for timeout= seconds of
+ * the target at most.
+ *
+ * Return: 0, or what xlrbd_vbd_add() would return.
+ */
+int xlrbd_disk_check(struct xlrbd_ctx *ctx, const char *domain,
+		     const struct xlrbd_disk *disk);
+
 /**
  * xlrbd_vbd_add() - connect one virtual disk to its image
  * @ctx: the context

@@ -52,6 +52,7 @@ libxlrbd_world_sources = \
 	libxlrbd/file.c \
 	libxlrbd/host.c \
 	libxlrbd/krbd.c \
+	libxlrbd/reach.c \
 	libxlrbd/run.c \
 	libxlrbd/store.c
 

@@ -126,13 +126,19 @@ int xlrbd__entry_bury(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 		      const struct xlrbd__image *image, const char *what,
 		      const struct xlrbd__entry *entry) XLRBD__CHECKED;
 
-/* scan.c: the entries of all images */
+/* scan.c: all images, and their entries */
+
+enum xlrbd__scan_for {
+	XLRBD__SCAN_ENTRIES,
+	XLRBD__SCAN_HOLDERS,	/* entries, and watchers of those that have any */
+	XLRBD__SCAN_FEATURES,	/* neither, but what images are */
+};
 
 struct xlrbd__found {
 	struct xlrbd__image image;	/* name and id; no name: a pool */
 	char *what;		/* "pool/ns/image" */
 	struct xlrbd__entries entries;
-	struct xlrbd__watchers watchers;	/* if asked for, of held ones */
+	struct xlrbd__watchers watchers;
 	int rc;			/* why there may be more, or 0 */
 	char *trouble;		/* the sentence for it, or NULL */
 };
@@ -149,7 +155,7 @@ struct xlrbd__scan {
  * results; an image that is named and not there is a failure.
  */
 int xlrbd__scan(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		const struct xlrbd_spec *where, bool with_watchers,
+		const struct xlrbd_spec *where, enum xlrbd__scan_for what,
 		struct xlrbd__scan *scan_out) XLRBD__CHECKED;
 void xlrbd__scan_dispose(struct xlrbd__scan *scan);
 /* A pool that this cephx user may not read: others' data, in most clusters. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Everybody's entries in the images of a pool, or of all pools: several images
- * at a time, as each takes a few requests that are made of waiting.
+ * The images of a pool, or of all pools, and everybody's entries in them:
+ * several at a time, as each takes a few requests that are made of waiting.
  */
 #include "config.h"
 
@@ -19,7 +19,7 @@
 struct work {
 	struct xlrbd__scan *scan;
 	const struct xlrbd__ceph *ceph;
-	bool with_watchers;
+	enum xlrbd__scan_for what;
 	pthread_mutex_t lock;	/* of next */
 	size_t next;
 };
@@ -115,10 +115,13 @@ static int look_at(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	int rc;
 
 	rc = xlrbd__ceph_open_pool(ctx, ceph, &found->image);
+	if (!rc && work->what == XLRBD__SCAN_FEATURES)
+		return xlrbd__ceph_describe(ctx, ceph, &found->image,
+					    found->what);
 	if (!rc)
 		rc = xlrbd__entries_list(ctx, ceph, &found->image,
 					 found->what, &found->entries);
-	if (!rc && found->entries.n && work->with_watchers)
+	if (!rc && found->entries.n && work->what == XLRBD__SCAN_HOLDERS)
 		rc = xlrbd__ceph_watchers(ctx, ceph, &found->image,
 					  found->what, &found->watchers);
 	return rc;
@@ -151,6 +154,7 @@ static int work_with(struct xlrbd_ctx *ctx, struct work *work)
 		if (rc == -ENOENT) {
 			/* Deleted this moment: nobody holds it. */
 			xlrbd__entries_dispose(&found->entries);
+			found->image.name[0] = '\0';
 			xlrbd__begin(ctx);
 		} else if (rc < 0) {
 			trouble(ctx, found, rc);
@@ -190,10 +194,10 @@ static int look_at_all(struct xlrbd_ctx *ctx, struct work *work)
 }
 
 int xlrbd__scan(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
-		const struct xlrbd_spec *where, bool with_watchers,
+		const struct xlrbd_spec *where, enum xlrbd__scan_for what,
 		struct xlrbd__scan *scan_out)
 {
-	struct work work = { .scan = scan_out, .with_watchers = with_watchers };
+	struct work work = { .scan = scan_out, .what = what };
 	struct listing listing = { ctx, NULL, scan_out };
 	int rc;
 

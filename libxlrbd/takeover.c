@@ -168,7 +168,8 @@ static int find_victims(struct takeover *t)
 	rc = xlrbd__ceph_share(t->ctx, t->ceph, &ceph);
 	if (rc < 0)
 		return rc;
-	rc = xlrbd__scan(t->ctx, ceph, &everywhere, false, &scan);
+	rc = xlrbd__scan(t->ctx, ceph, &everywhere, XLRBD__SCAN_ENTRIES,
+			 &scan);
 	for (i = 0; !rc && i < scan.n; i++) {
 		const struct xlrbd__found *found = &scan.v[i];
 

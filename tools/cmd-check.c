@@ -77,40 +77,36 @@ static void check_xen(json_t *rows)
 		"no Xen host, or not run as root in domain 0");
 }
 
-static bool file_mentions(const char *path, const char *word)
-{
-	char *text = xlcfg_read(path);
-	bool mentions = text && strstr(text, word);
-
-	free(text);
-	return mentions;
-}
-
 /*
- * LVM in domain 0 opens what looks like a volume group, guests' disks too, and
- * then they cannot be unmapped.  With a list of its devices it looks at no
- * others (lvmdevices(8)).
+ * Who opens what looks like a volume group or a path opens guests' disks too,
+ * and then they cannot be unmapped.
  */
-static void check_lvm(json_t *rows)
+static void check_scanners(json_t *rows)
 {
-	static const char conf[] = "/etc/lvm/lvm.conf";
-	bool ok = access(conf, R_OK) < 0 ||
-		  !access("/etc/lvm/devices/system.devices", F_OK) ||
-		  file_mentions(conf, "/dev/rbd") || file_mentions(conf, "rbd|");
+	bool lvm = lvm_takes_guests_disks();
+	bool multipath = multipath_takes_guests_disks();
 
-	add_row(rows, "LVM", ok, ok ? "leaves guests' disks alone" :
-		"/etc/lvm/lvm.conf lets LVM open guests' disks; say there: devices { global_filter = [ \"r|^/dev/rbd.*|\" ] }");
+	add_row(rows, "LVM", !lvm, lvm ?
+		"LVM would open guests' disks; say in lvm.conf: devices { global_filter = [ \"r|^/dev/rbd|\" ] }" :
+		"leaves guests' disks alone");
+	add_row(rows, "multipath", !multipath, multipath ?
+		"multipath would open guests' disks; say in multipath.conf: blacklist { devnode \"^rbd\" }, and no exceptions for them" :
+		"leaves guests' disks alone");
 }
 
-static void check_host(void *data, const char *name, const char *address)
+static void take_host(void *data, const char *name, const char *address)
 {
-	const char *argv[] = {
-		"ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
-		address, "xlrbd", "--version", NULL
-	};
-	char version[64], detail[256], what[128];
-	bool ok = version_of(argv, version, sizeof(version));
+	json_object_set_new(data, name, json_string(address));
+}
 
+static void check_host(struct session *s, json_t *rows, const char *name,
+		       const char *address)
+{
+	char *version = NULL, detail[256], what[128];
+	bool ok = !remote_output(s, name, "xlrbd --version", &version);
+
+	if (ok)
+		version[strcspn(version, "\n")] = '\0';
 	if (!ok)
 		snprintf(detail, sizeof(detail),
 			 "`ssh %s xlrbd --version` fails; it must need no password, and xlrbd must be there",
@@ -123,7 +119,23 @@ static void check_host(void *data, const char *name, const char *address)
 		snprintf(detail, sizeof(detail), "%s, %s", address, version);
 	}
 	snprintf(what, sizeof(what), "host %s", name);
-	add_row(data, what, ok, detail);
+	add_row(rows, what, ok, detail);
+	free(version);
+}
+
+static void check_hosts(struct session *s, json_t *rows)
+{
+	json_t *hosts = json_object(), *address;
+	const char *name;
+
+	if (xlrbd_hosts(s->ctx, take_host, hosts) < 0)
+		add_row(rows, "hosts", false, xlrbd_error(s->ctx));
+	/* What goes wrong is said in the row. */
+	keep_failures();
+	json_object_foreach(hosts, name, address)
+		check_host(s, rows, name, json_string_value(address));
+	tell_failures();
+	json_decref(hosts);
 }
 
 int cmd_check(struct session *s, int argc, char **argv)
@@ -137,9 +149,8 @@ int cmd_check(struct session *s, int argc, char **argv)
 	check_xen(rows);
 	check_script(rows);
 	xlrbd_check(s->ctx, &s->where, add_row, rows);
-	check_lvm(rows);
-	if (xlrbd_hosts(s->ctx, check_host, rows) < 0)
-		add_row(rows, "hosts", false, xlrbd_error(s->ctx));
+	check_scanners(rows);
+	check_hosts(s, rows);
 	json_array_foreach(rows, i, row)
 		if (strcmp(text_of(row, "result"), "ok") != 0)
 			rc = FAILED;

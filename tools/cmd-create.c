@@ -14,25 +14,12 @@
 
 #define CREATING	"creating-"
 
-/* A definition in the pool, or a file: one that says where it lies is a file. */
-static int load(struct session *s, const char *what, char **name_out,
-		char **json_out)
+static int load_file(const char *path, char **name_out, char **json_out)
 {
-	struct xlrbd_definition d;
+	char *text = xlcfg_read(path);
 	json_t *config = NULL;
-	char *text;
-	int rc = DONE;
+	int rc;
 
-	if (!strchr(what, '/')) {
-		if (xlrbd_definition_load(s->ctx, &s->where, what, &d) < 0)
-			return fail_ctx(s);
-		*name_out = d.name;
-		*json_out = d.json;
-		d.name = d.json = NULL;
-		xlrbd_definition_dispose(&d);
-		return DONE;
-	}
-	text = xlcfg_read(what);
 	rc = text ? xlcfg_parse(text, &config) : FAILED;
 	free(text);
 	if (rc)
@@ -42,6 +29,30 @@ static int load(struct session *s, const char *what, char **name_out,
 	*json_out = json_dumps(config, JSON_COMPACT);
 	json_decref(config);
 	return *name_out && *json_out ? DONE : fail("out of memory");
+}
+
+/*
+ * A definition in the pool, or a file: one that says where it lies, or one of
+ * whose name nothing is defined.
+ */
+static int load(struct session *s, const char *what, char **name_out,
+		char **json_out)
+{
+	struct xlrbd_definition d;
+	int rc;
+
+	if (strchr(what, '/'))
+		return load_file(what, name_out, json_out);
+	rc = xlrbd_definition_load(s->ctx, &s->where, what, &d);
+	if (rc == -ENOENT && !access(what, F_OK))
+		return load_file(what, name_out, json_out);
+	if (rc < 0)
+		return fail_ctx(s);
+	*name_out = d.name;
+	*json_out = d.json;
+	d.name = d.json = NULL;
+	xlrbd_definition_dispose(&d);
+	return DONE;
 }
 
 /* Does it run on another host, or has it, and what then? */
@@ -116,12 +127,12 @@ int settle_creations(const char *name)
 	return run_files(CREATING, settle_creation, (void *)name);
 }
 
-static int create(const char *json, const char *name, bool paused,
-		  unsigned int *domid_out)
+static int create(struct session *s, const char *json, const char *name,
+		  bool paused, unsigned int *domid_out)
 {
 	int rc;
 
-	rc = domain_create(json, domid_out);
+	rc = domain_create(s, json, domid_out);
 	if (rc)
 		return rc;
 	rc = monitor_start(*domid_out);
@@ -133,8 +144,8 @@ static int create(const char *json, const char *name, bool paused,
 	return rc;
 }
 
-int domain_start(const char *json, const char *name, bool paused,
-		 unsigned int *domid_out)
+int domain_start(struct session *s, const char *json, const char *name,
+		 bool paused, unsigned int *domid_out)
 {
 	char file[RUN_PATH_MAX];
 	int fd, rc;
@@ -143,7 +154,7 @@ int domain_start(const char *json, const char *name, bool paused,
 	fd = run_file_take(file, true);
 	if (fd < 0)
 		return fail("%s: is being created by another process", name);
-	rc = create(json, name, paused, domid_out);
+	rc = create(s, json, name, paused, domid_out);
 	run_file_drop(file, fd);
 	return rc;
 }
@@ -153,7 +164,7 @@ static int start(struct session *s, const char *name, const char *json)
 	unsigned int domid;
 	int rc;
 
-	rc = domain_start(json, name, s->given & OPT_PAUSED, &domid);
+	rc = domain_start(s, json, name, s->given & OPT_PAUSED, &domid);
 	if (rc)
 		return rc;
 	if (!s->json)

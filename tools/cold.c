@@ -17,13 +17,13 @@
  * It does not start there, so it does here again; if it does there all the
  * same, its disks are held, and it does not here.
  */
-static int start_again(const char *name, const char *config)
+static int start_again(struct session *s, const char *name, const char *config)
 {
 	char *why = strdup(last_failure());
 	unsigned int domid;
 	int rc;
 
-	rc = domain_start(config, name, false, &domid);
+	rc = domain_start(s, config, name, false, &domid);
 	tell_failures();
 	if (rc)
 		fail("%s: is shut down: %s; and not started again here: %s; see `xlrbd where %s`, then `xlrbd create %s`",
@@ -69,7 +69,7 @@ int migrate_cold(struct session *s, const char *host, const char *name,
 	}
 	rc = start_there(s, host, offer, &there);
 	if (rc)
-		return start_again(name, text_of(offer, "config"));
+		return start_again(s, name, text_of(offer, "config"));
 	json_object_set_new(row, "domid", json_integer(there));
 	json_object_set_new(row, "downtime_ms",
 			    json_integer(now_ms() - begin));

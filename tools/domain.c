@@ -101,7 +101,8 @@ int xl_check_memory(struct xl *xl, libxl_domain_config *config)
 		    (unsigned long long)free >> 10);
 }
 
-int domain_create(const char *json, unsigned int *domid_out)
+int domain_create(struct session *s, const char *json,
+		  unsigned int *domid_out)
 {
 	libxl_domain_config config;
 	uint32_t domid = INVALID_DOMID;
@@ -117,6 +118,8 @@ int domain_create(const char *json, unsigned int *domid_out)
 		rc = fail("the definition is not for this version of Xen: define it again");
 	if (!rc)
 		rc = xl_check_memory(&xl, &config);
+	if (!rc)
+		rc = xl_check_disks(s, &config);
 	if (!rc) {
 		/* It destroys by itself what fails half-way. */
 		r = libxl_domain_create_new(xl.ctx, &config, &domid, NULL,

@@ -29,4 +29,13 @@ int xl_fail(int rc, const char *tried, const char *domain);
 /* Is there enough for the domain? */
 int xl_check_memory(struct xl *xl, libxl_domain_config *config) CHECKED;
 
+/* disks.c */
+
+/* Does block-rbd attach it, and in a driver domain? */
+bool xl_disk_is_ours(const libxl_device_disk *disk);
+bool xl_disk_is_elsewhere(const libxl_device_disk *disk);
+/* Could they be attached here? */
+int xl_check_disks(struct session *s, const libxl_domain_config *config)
+	CHECKED;
+
 #endif /* XLRBD_DOMAIN_H */

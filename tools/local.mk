@@ -8,6 +8,7 @@ tools_xlrbd_SOURCES = \
 	tools/channel.c \
 	tools/cold.c \
 	tools/departure.c \
+	tools/disks.c \
 	tools/domain.c \
 	tools/domain.h \
 	tools/domains.c \
@@ -29,6 +30,7 @@ tools_xlrbd_SOURCES = \
 	tools/receive.c \
 	tools/remote.c \
 	tools/runfile.c \
+	tools/scanners.c \
 	tools/send.c \
 	tools/xlcfg.c
 tools_xlrbd_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tools \

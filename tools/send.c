@@ -138,15 +138,6 @@ int domain_rename(unsigned int domid, const char *name)
 	return rc;
 }
 
-/* The script's file name, whatever its directory. */
-static bool is_ours(const libxl_device_disk *disk)
-{
-	const char *slash = disk->script ? strrchr(disk->script, '/') : NULL;
-
-	return disk->script &&
-	       !strcmp(slash ? slash + 1 : disk->script, "block-rbd");
-}
-
 static int describe_disk(struct session *s, struct xl *xl, unsigned int domid,
 			 libxl_device_disk *disk, json_t *disks)
 {
@@ -154,9 +145,9 @@ static int describe_disk(struct session *s, struct xl *xl, unsigned int domid,
 	libxl_diskinfo info;
 	json_t *row;
 
-	if (!is_ours(disk))
+	if (!xl_disk_is_ours(disk))
 		return DONE;
-	if (disk->backend_domid || disk->backend_domname)
+	if (xl_disk_is_elsewhere(disk))
 		return fail("%s is attached in a driver domain, where it cannot be prepared; use --cold",
 			    disk->vdev);
 	libxl_diskinfo_init(&info);

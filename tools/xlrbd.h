@@ -159,7 +159,8 @@ enum domain_action {
 /* NO_DOMAIN if this host has none of that name. */
 int domain_find(const char *name, unsigned int *domid_out) CHECKED;
 /* Of libxl_domain_config as JSON; paused. */
-int domain_create(const char *json, unsigned int *domid_out) CHECKED;
+int domain_create(struct session *s, const char *json,
+		  unsigned int *domid_out) CHECKED;
 int domain_act(enum domain_action action, unsigned int domid,
 	       const char *name) CHECKED;
 /* Those with a name, but domain 0: "domain", "domid", "memory_kb", "incoming". */
@@ -204,8 +205,8 @@ int monitor_adopt(unsigned int domid, const char *name) CHECKED;
 /* Ends what a create left that was killed; of that name, or of all (NULL). */
 int settle_creations(const char *name) CHECKED;
 /* Creates it, with a monitor, and lets it run; or leaves nothing of it. */
-int domain_start(const char *json, const char *name, bool paused,
-		 unsigned int *domid_out) CHECKED;
+int domain_start(struct session *s, const char *json, const char *name,
+		 bool paused, unsigned int *domid_out) CHECKED;
 
 /* cmd-stop.c */
 
@@ -239,6 +240,11 @@ int xlcfg_parse(const char *text, json_t **config_out) CHECKED;
 char *xlcfg_read(const char *path) CHECKED;
 /* Does it say KEY = "..."? */
 bool xlcfg_has(const char *text, const char *key) CHECKED;
+
+/* scanners.c: who else opens block devices in domain 0 */
+
+bool lvm_takes_guests_disks(void);
+bool multipath_takes_guests_disks(void);
 
 /* remote.c: other hosts */
 

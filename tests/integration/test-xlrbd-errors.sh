@@ -146,7 +146,7 @@ checks() {
 	xlrbd 1 check --json
 	expect_eq "$RC" 1
 	expect_eq "$(jq -c 'map(keys - ["detail"]) | unique' <<<"$OUT")" '[["check","result"]]'
-	ours=$(jq -c '[.[] | select(.check | test("^(kernel|cluster|keyring|space|caps)")) | .result] | unique' <<<"$OUT")
+	ours=$(jq -c '[.[] | select(.check | test("^(kernel|cluster|time|monitors|keyring|space|images|caps)")) | .result] | unique' <<<"$OUT")
 	expect_eq "$ours" '["ok"]' "what is there"
 	expect_eq "$(jq -r '.[] | select(.check == "Xen") | .result' <<<"$OUT")" trouble
 	# It leaves nothing, in the pool or among the fences.
@@ -161,7 +161,37 @@ checks() {
 	expect_match "$OUT" $'\n''caps: locks; clock +trouble +.*: the caps of client.reader are too small'
 	xlrbd 1 check --id nobody
 	expect_match "$OUT" $'\n''cluster +trouble +no usable key for client.nobody '
+	check_monitors
+	check_images
 	nothing_left
+}
+
+# Let through is what librados uses, not what the kernel does; and then none of them answers for a while.
+check_monitors() {
+	host 1 ip rule add pref 1 ipproto tcp dport 6789 blackhole
+	xlrbd 1 check
+	expect_match "$OUT" $'\n''cluster +ok '
+	expect_match "$OUT" $'\n''monitors +trouble +10.78.0.1:6789, where the kernel will look for all of them, takes no connection; '
+	host 1 ip rule del pref 1
+	host 1 tee /etc/xen/xlrbd.conf <<<"timeout = 10" >/dev/null
+	cluster pause mon
+	{ sleep 5; cluster resume mon; } &
+	xlrbd 1 check
+	wait
+	expect_match "$OUT" $'\n''time for a disk +trouble +connecting alone took [0-9]+ ms, and a disk has 10 s '
+	host 1 rm /etc/xen/xlrbd.conf
+}
+
+# One that migrates safely with xlrbd only, and one that no kernel maps.
+check_images() {
+	rbd create --size 8M --image-feature layering rbd/plain
+	xlrbd 1 check
+	expect_match "$OUT" $'\n''images +ok +[0-9]+ in rbd, 1 of them without exclusive-lock, such as rbd/plain: '
+	rbd create --size 8M --image-feature exclusive-lock,journaling rbd/journal
+	xlrbd 1 check
+	expect_match "$OUT" $'\n''images +trouble +map rbd/journal: this kernel does not know .*: journaling; '
+	rbd rm --no-progress rbd/plain
+	rbd rm --no-progress rbd/journal
 }
 
 no_fences() {

@@ -50,7 +50,7 @@ LAB_DOM0_ARGS="console=hvc0 mitigations=off net.ifnames=0 loglevel=5"
 LAB_DOM0_PACKAGES=(
 	linux-image-amd64 xen-system-amd64 qemu-system-xen xenstore-utils ceph-common
 	udev kmod e2fsprogs openssh-server busybox-static procps
-	libjansson4 libinih1 libkeyutils1 strace
+	libjansson4 libinih1 libkeyutils1 strace lvm2 multipath-tools
 )
 
 # On this machine: program that must be there, and the package that brings it.

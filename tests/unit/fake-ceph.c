@@ -55,6 +55,15 @@ int xlrbd__ceph_open_image(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	return fake_step(ctx, "open-image");
 }
 
+int xlrbd__ceph_describe(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			 struct xlrbd__image *image, const char *what)
+{
+	(void)ceph;
+	(void)what;
+	image->features = fake.features;
+	return fake_step(ctx, "describe");
+}
+
 static void watch(struct xlrbd__watchers *watchers, const char *addr)
 {
 	watchers->v[watchers->n++] = strdup(addr);

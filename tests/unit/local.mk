@@ -17,6 +17,7 @@ tests_unit_unit_SOURCES = \
 	tests/unit/check-cookie.c \
 	tests/unit/check-deadline.c \
 	tests/unit/check-definitions.c \
+	tests/unit/check-disk.c \
 	tests/unit/check-drain.c \
 	tests/unit/check-files.c \
 	tests/unit/check-gc.c \

@@ -16,6 +16,7 @@ int main(void)
 	srunner_add_suite(runner, cookie_suite());
 	srunner_add_suite(runner, deadline_suite());
 	srunner_add_suite(runner, definitions_suite());
+	srunner_add_suite(runner, disk_suite());
 	srunner_add_suite(runner, drain_suite());
 	srunner_add_suite(runner, files_suite());
 	srunner_add_suite(runner, gc_suite());

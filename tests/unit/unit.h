@@ -12,6 +12,7 @@ Suite *conf_suite(void);
 Suite *cookie_suite(void);
 Suite *deadline_suite(void);
 Suite *definitions_suite(void);
+Suite *disk_suite(void);
 Suite *drain_suite(void);
 Suite *files_suite(void);
 Suite *gc_suite(void);

@@ -138,10 +138,39 @@ result_of() { # result_of CHECK: "ok DETAIL" or "trouble DETAIL", as xen1 sees i
 	x 1 'xlrbd check -j 2>/dev/null' | jq -r --arg check "$1" '.[] | select(.check == $check) | "\(.result) \(.detail)"'
 }
 
+lvm_says() { # lvm_says RESULT LINE...: of that configuration of its devices
+	local result=$1
+
+	shift
+	printf '%s\n' "$@" | x 1 '{ echo "devices {"; cat; echo "}"; } >/etc/lvm/lvmlocal.conf'
+	expect_match "$(result_of LVM)" "^$result " "LVM with $*"
+}
+
+multipath_says() { # multipath_says RESULT CONFIGURATION
+	x 1 'cat >/etc/multipath.conf' <<<"$2"
+	expect_match "$(result_of multipath)" "^$1 " "multipath with $2"
+}
+
+# What the real ones make of what an admin may have written.
+scanners() {
+	lvm_says trouble
+	lvm_says trouble 'global_filter = [ "a|^/dev/|", "r|^/dev/rbd|" ]'
+	lvm_says ok 'filter = [ "a|^/dev/sd|", "r|.*|" ]'
+	x 1 'mkdir -p /etc/lvm/devices && touch /etc/lvm/devices/system.devices'
+	lvm_says trouble 'use_devicesfile = 0'
+	lvm_says ok 'use_devicesfile = 1'
+	lvm_says ok 'global_filter = [ "r|^/dev/rbd|" ]'
+	multipath_says trouble 'blacklist_exceptions { devnode "^(rbd|sd)" }'
+	multipath_says trouble 'blacklist { devnode "!^(sd[a-z]|rbd)" }
+blacklist_exceptions { devnode "." }'
+	multipath_says ok ''
+}
+
 # Things that are wrong one after the other, and mended again.
 checks() {
 	local caps
 
+	scanners
 	x 1 'printf "[hosts]\nxen2 = root@xen2\n" >/etc/xen/xlrbd.conf; chmod o= /etc/ceph/ceph.client.xen.keyring'
 	x 1 'xlrbd check'
 	expect_match "$(result_of 'host xen2')" "^ok root@xen2, xlrbd "
@@ -156,7 +185,7 @@ checks() {
 	expect_match "$(result_of 'host xen3')" "^trouble .ssh root@nowhere xlrbd --version. fails"
 	caps=$("$LAB" ceph ceph auth get client.xen --format json | jq -r '.[0].caps | "mon \u0027\(.mon)\u0027 osd \u0027\(.osd)\u0027"')
 	"$LAB" ceph ceph auth caps client.xen mon 'allow r' osd 'profile rbd-read-only'
-	expect_match "$(result_of 'caps: images')" "^ok"
+	expect_match "$(result_of 'images')" "^ok"
 	expect_match "$(result_of 'caps: locks; clock')" "^trouble .*the caps of client.xen are too small"
 	expect_match "$(result_of 'caps: fences, for takeover')" "^trouble "
 	eval "$(printf '"$LAB" ceph ceph auth caps client.xen %s' "$caps")"
