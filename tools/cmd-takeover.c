@@ -24,21 +24,8 @@ static const struct column columns[] = {
 struct round {
 	struct session *s;
 	bool for_real;
-	json_t *cut_off;	/* rows; each image once */
+	json_t *cut_off;	/* rows */
 };
-
-static bool is_known(const json_t *rows, const char *image,
-		     const char *address)
-{
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach(rows, i, row)
-		if (!strcmp(text_of(row, "image"), image) &&
-		    !strcmp(text_of(row, "address"), address))
-			return true;
-	return false;
-}
 
 static bool note(void *data, const struct xlrbd_holder *cut_off, size_t n)
 {
@@ -46,11 +33,33 @@ static bool note(void *data, const struct xlrbd_holder *cut_off, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (!is_known(round->cut_off, cut_off[i].image,
-			      cut_off[i].address))
-			json_array_append_new(round->cut_off,
-					      holder_row(&cut_off[i]));
+		json_array_append_new(round->cut_off, holder_row(&cut_off[i]));
 	return round->for_real;
+}
+
+static bool is_known(const json_t *rows, const json_t *wanted)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+		if (!strcmp(text_of(row, "image"), text_of(wanted, "image")) &&
+		    !strcmp(text_of(row, "address"),
+			    text_of(wanted, "address")))
+			return true;
+	return false;
+}
+
+/* Each disk cuts off all that share its client. */
+static json_t *without_repeats(const json_t *rows)
+{
+	json_t *once = json_array(), *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+		if (!is_known(once, row))
+			json_array_append(once, row);
+	return once;
 }
 
 /* An image's name as a target, in which some characters mean something. */
@@ -123,41 +132,92 @@ static bool confirmed(struct session *s)
 	return answer[0] == 'y' || answer[0] == 'Y';
 }
 
-static int takeover(struct session *s, const json_t *rows)
+/*
+ * Each of @domains, an array of its rows, that can be taken as a whole; the
+ * others become empty.  What will be cut off goes to @cut_off.
+ */
+static int look(struct session *s, json_t *domains, json_t *cut_off)
 {
-	struct round round = { s, false, json_array() };
-	bool any;
+	json_t *rows;
+	size_t i;
+	int rc = DONE;
+
+	json_array_foreach(domains, i, rows) {
+		struct round round = { s, false, json_array() };
+
+		if (take_all(&round, rows)) {
+			json_array_clear(rows);
+			rc = FAILED;
+		} else {
+			json_array_extend(cut_off, round.cut_off);
+		}
+		json_decref(round.cut_off);
+	}
+	return rc;
+}
+
+static int take_for_real(struct session *s, const json_t *domains)
+{
+	struct round round = { s, true, json_array() };
+	const json_t *rows;
+	size_t i;
+	int rc = DONE;
+
+	json_array_foreach(domains, i, rows)
+		if (take_all(&round, rows))
+			rc = FAILED;
+	json_decref(round.cut_off);
+	return rc;
+}
+
+/* Adds its rows to @domains, or what keeps us from seeing any to @trouble. */
+static int add_domain(struct session *s, const char *name, json_t *domains,
+		      json_t *trouble)
+{
+	json_t *rows;
 	int rc;
 
-	rc = take_all(&round, rows);
-	any = json_array_size(round.cut_off) > 0;
-	if (any && print_rows(s, json_incref(round.cut_off), columns,
-			      ARRAY_SIZE(columns)))
-		rc = FAILED;
-	if (!rc && any && !(s->given & OPT_DRY_RUN)) {
-		fflush(stdout);
-		round.for_real = true;
-		rc = confirmed(s) ? take_all(&round, rows) : FAILED;
+	if (find_domains(s, name, &rows))
+		return FAILED;
+	if (has_domain(rows)) {
+		json_array_append_new(domains, rows);
+		return DONE;
 	}
-	json_decref(round.cut_off);
+	rc = fail("%s: no host holds a disk for it%s", name,
+		  json_array_size(rows) ? "" : "; it can be started");
+	json_array_extend(trouble, rows);
+	json_decref(rows);
+	return rc;
+}
+
+/* Shows the rows of what is to be cut off, and of trouble. */
+static int show(struct session *s, const json_t *rows)
+{
+	int rc = print_rows(s, without_repeats(rows), columns,
+			    ARRAY_SIZE(columns));
+
+	fflush(stdout);
 	return rc;
 }
 
 int cmd_takeover(struct session *s, int argc, char **argv)
 {
-	json_t *rows;
-	int rc;
+	json_t *domains = json_array(), *rows = json_array();
+	int i, rc = DONE;
+	size_t trouble;
 
-	(void)argc;
-	if (find_domains(s, argv[0], &rows))
-		return FAILED;
-	if (has_domain(rows)) {
-		rc = takeover(s, rows);
-		json_decref(rows);
-		return rc;
-	}
-	rc = fail("%s: no host holds a disk for it%s", argv[0],
-		  json_array_size(rows) ? "" : "; it can be started");
-	/* Or one does, where we could not look. */
-	return print_rows(s, rows, columns, ARRAY_SIZE(columns)) ? FAILED : rc;
+	for (i = 0; i < argc; i++)
+		if (add_domain(s, argv[i], domains, rows))
+			rc = FAILED;
+	trouble = json_array_size(rows);
+	if (look(s, domains, rows))
+		rc = FAILED;
+	if (show(s, rows))
+		rc = FAILED;
+	if (json_array_size(rows) > trouble && !(s->given & OPT_DRY_RUN) &&
+	    (!confirmed(s) || take_for_real(s, domains)))
+		rc = FAILED;
+	json_decref(domains);
+	json_decref(rows);
+	return rc;
 }

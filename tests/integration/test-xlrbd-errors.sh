@@ -16,7 +16,7 @@ arguments() {
 	local command words width
 
 	for words in list:x check:x where where:a:b create create:a:b boot shutdown shutdown:a:b reboot destroy pause unpause \
-		define define:a:b undefine show show:a:b unlock unlock:a unlock:a:b:c takeover takeover:a:b monitor \
+		define define:a:b undefine show show:a:b unlock unlock:a unlock:a:b:c takeover monitor \
 		migrate migrate:a migrate:a:b:c receive:a arrived arrived:a migrate:a:b:--timeout:0 migrate:a:b:--jobs:2 \
 		evacuate:--jobs:0 evacuate:--jobs evacuate:--cold evacuate:--jobs:65 \
 		list:--nonsense where:a:--yes locks:--cluster takeover:a:--force gc:-x list:--id \

@@ -299,6 +299,33 @@ takes_over() {
 	nothing_left
 }
 
+# One that is alive and one that is nowhere are in nobody's way.
+takes_over_several() {
+	create root other live
+	attach 1 1 $DISK w rbd:root web1
+	attach 1 2 $DISK w rbd:other web2
+	attach 2 1 $DISK w rbd:live web3
+	host_crash 1
+	eventually 60 status_is 2 web1 silent
+	eventually 60 status_is 2 web2 silent
+	xlrbd 2 takeover --yes --json web1 web3 nobody web2
+	expect_eq "$RC" 1
+	expect_match "$ERR" 'xlrbd: nobody: no host holds a disk for it; it can be started'
+	expect_match "$ERR" 'xlrbd: rbd/live: held .* on host xen2 .*; not taken over: '
+	expect_eq "$(jq -r '.[].image' <<<"$OUT" | sort | xargs)" "rbd/other rbd/root" "each once"
+	locks $'rbd/live w held alive web3 xen2\nrbd/other w fenced unknown web2 xen1\nrbd/root w fenced unknown web1 xen1' 2
+	shows 2 takeover --yes web1 web2
+	vbd_gone 2 1 $DISK
+	host_start 1
+	shows 1 gc
+	# The dead kernel's own lock goes when the next one maps the image.
+	attach 1 1 $DISK w rbd:root web1
+	attach 1 2 $DISK w rbd:other web2
+	vbd_gone 1 1 $DISK
+	vbd_gone 1 2 $DISK
+	nothing_left
+}
+
 takeover_of_nobody() {
 	create image
 	refuses 'web1: no host holds a disk for it; it can be started' 1 takeover --yes web1
@@ -377,6 +404,7 @@ t "a pool without OSDs" pool_without_osds
 t "unlock: what may go and what may not" unlock
 t "takeover --yes of a domain" takes_over --yes
 t "takeover at a terminal" takes_over y
+t "takeover of several" takes_over_several
 t "takeover of what nobody holds" takeover_of_nobody
 t "names of images that need care" odd_names
 t "gc" gc_of_a_host

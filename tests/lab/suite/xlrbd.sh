@@ -110,8 +110,9 @@ host_dies() {
 	expect_fail x 2 'xlrbd create web1 2>&1'
 	expect_match "$OUTPUT" "web1: was running on xen1, which is silent"
 	expect_match "$(x 2 'xlrbd takeover --dry-run web1')" "rbd/root2 +web2 +xen1"
+	x 2 'xlrbd takeover --yes web1 web2 web3'
 	for i in 1 2 3; do
-		x 2 "xlrbd takeover --yes web$i && xlrbd create web$i"
+		x 2 "xlrbd create web$i"
 	done
 	for i in 1 2 3; do
 		"$LAB" guestwait xen2 "web$i" "lab: guest up" $PATIENCE
