@@ -17,6 +17,8 @@
 
 /* Until there is an offer, or "go"; the source says meanwhile that it lives. */
 #define PATIENCE_MS	(3600 * 1000)
+/* How long its monitor may wait at most; if it ends before, that shows then. */
+#define SETTLE_MS	10000
 /* What libxl's children have to say. */
 #define LOG		"/var/log/xen/xlrbd-receive.log"
 /* How long `arrived` waits for a receiver that is at work. */
@@ -106,21 +108,33 @@ static int hear(struct arrival *a, const char *what, int64_t patience_ms)
 }
 
 /* From here on the domain is this host's, whatever happens to us. */
-static int run_domain(struct arrival *a)
+static int run_domain(struct arrival *a, int *monitor)
 {
 	int rc = domain_rename(a->domid, a->name);
 
 	if (!rc)
-		rc = monitor_expect(a->domid);
+		rc = monitor_expect(a->domid, monitor);
 	if (!rc)
 		rc = domain_act(DOMAIN_UNPAUSE, a->domid, a->name);
 	return rc;
 }
 
+/*
+ * The guest has stood still long enough: a program that starts now takes the
+ * processor from it while it connects to its disks.  The source has an old copy
+ * to end, and then hangs up.
+ */
+static int stay(struct arrival *a, int monitor)
+{
+	json_decref(channel_receive(&a->ch, SETTLE_MS));
+	close(monitor);
+	return monitor_start(a->domid);
+}
+
 /* Copies it while it runs there. */
 static int come_live(struct arrival *a)
 {
-	int fd = channel_begin_input(&a->ch), rc;
+	int fd = channel_begin_input(&a->ch), monitor = -1, rc;
 
 	if (fd < 0)
 		return fail("out of memory");
@@ -132,16 +146,17 @@ static int come_live(struct arrival *a)
 	channel_end_stream(&a->ch);
 	rc = say(a, "restored") ? hear(a, "go", PATIENCE_MS) : FAILED;
 	if (!rc)
-		rc = run_domain(a);
+		rc = run_domain(a, &monitor);
 	if (rc) {
 		if (domain_act(DOMAIN_DESTROY, a->domid, a->name))
 			fail("%s: not destroyed: run `xl destroy %u`",
 			     a->name, a->domid);
+		monitor_forget(a->domid, monitor);
 		return rc;
 	}
 	if (!say(a, "running"))
 		fail("%s: runs, but the source has not heard of it", a->name);
-	return monitor_start(a->domid);
+	return stay(a, monitor);
 }
 
 /* Starts it anew: it has ended there and its disks are free. */

@@ -63,12 +63,19 @@ static int take_lock(unsigned int domid)
 	return run_file_take(name, true);
 }
 
-static void drop_lock(struct monitor *m)
+void monitor_forget(unsigned int domid, int lock)
 {
 	char name[32];
 
-	lock_name(m->domid, name);
-	run_file_drop(name, m->lock);
+	if (lock < 0)
+		return;
+	lock_name(domid, name);
+	run_file_drop(name, lock);
+}
+
+static void drop_lock(struct monitor *m)
+{
+	monitor_forget(m->domid, m->lock);
 	m->lock = -1;
 }
 
@@ -86,14 +93,11 @@ int monitor_start(unsigned int domid)
 	return watches ? DONE : fail("no monitor for domain %u", domid);
 }
 
-int monitor_expect(unsigned int domid)
+int monitor_expect(unsigned int domid, int *lock_out)
 {
-	int fd = take_lock(domid);
-
-	if (fd < 0)
-		return fail("no monitor for domain %u: %m", domid);
-	close(fd);
-	return DONE;
+	*lock_out = take_lock(domid);
+	return *lock_out < 0 ? fail("no monitor for domain %u: %m", domid) :
+			       DONE;
 }
 
 int monitor_adopt(unsigned int domid, const char *name)
@@ -339,8 +343,7 @@ int cmd_monitor(struct session *s, int argc, char **argv)
 		say("%s: watching domain %u", m.name, m.domid);
 		stay(&m);
 		unwatch(&m);
-		if (m.lock >= 0)
-			drop_lock(&m);
+		drop_lock(&m);
 	}
 	free(m.name);
 	xl_close(&m.xl);

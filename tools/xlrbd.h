@@ -195,8 +195,13 @@ int run_files(const char *prefix, int (*fn)(void *data, const char *name),
 int monitor_start(unsigned int domid) CHECKED;
 /* Was there one, and is no more?  A domain of xl's has none of ours. */
 bool monitor_is_lost(unsigned int domid);
-/* There is to be one: as if it had been lost. */
-int monitor_expect(unsigned int domid) CHECKED;
+/*
+ * There is to be one: as if it had been lost, but not before *@lock_out is
+ * closed.
+ */
+int monitor_expect(unsigned int domid, int *lock_out) CHECKED;
+/* There will be none after all; a lock of -1 is fine. */
+void monitor_forget(unsigned int domid, int lock);
 /* Starts another one in the place of one that is lost. */
 int monitor_adopt(unsigned int domid, const char *name) CHECKED;
 
