@@ -59,13 +59,19 @@ need_host() {
 # lab run HOST WORD...: one word is a line for the host's shell, several are a command and its arguments as they are.
 # A host that cannot be asked is 255, as ssh says it.
 lab_run() {
-	local host=$1 line
+	local host=$1 line word
 	need_host "$host"
 	shift
 	(($#)) || die "run: what?"
 
 	line=$1
-	(($# == 1)) || line=$(printf '%q ' "$@")
+	# For any shell: the hosts have the one that starts fastest (lab-boot).
+	if (($# > 1)); then
+		line=
+		for word; do
+			line+=" '${word//\'/\'\\\'\'}'"
+		done
+	fi
 	pid_alive "$LAB_DIR/$host.pid" || { say "$host is off" && exit 255; }
 	ssh_open "$host" || { say "$host does not answer" && exit 255; }
 	in_ns ssh -F "$LAB_DIR/ssh_config" "$host" "$line"

@@ -69,11 +69,14 @@ expect_fail() { # expect_fail COMMAND...: its output is left in $OUTPUT
 	fi
 }
 
+# How long it rests between two looks, where these are cheap.
+TAP_REST=0.2
+
 eventually() { # eventually SECONDS COMMAND...: until it succeeds; a condition, not a time
 	local end=$((SECONDS + $1))
 	shift
 	until "$@"; do
 		((SECONDS < end)) || fail "gave up waiting for: $*"
-		sleep 0.2
+		sleep $TAP_REST
 	done
 }

@@ -55,8 +55,8 @@ ticks_beyond() { # ticks_beyond HOST NUMBER
 
 goes_on() { # goes_on HOST: it runs there, and its writes come back
 	local told
-	told=$(ticks "$1")
-	eventually $PATIENCE ticks_beyond "$1" "${told:-0}"
+	told=$("$LAB" guestlog "xen$1" web1 | grep -c '^tick ' || :)
+	"$LAB" guestwait "xen$1" web1 "tick " $PATIENCE $((told + 1))
 }
 
 holders() {
@@ -206,7 +206,8 @@ hold_helper() {
 
 # Holds it when the guest is suspended, before the destination has its disk.
 hold_add() {
-	eventually $PATIENCE says "Restore successful"
+	# It will not be there for long.
+	TAP_REST=0.1 eventually $PATIENCE says "Restore successful"
 	hold_helper "$TO"
 	expect_eq "$(holders)" "held,xen$FROM" "holders while add is held"
 }
