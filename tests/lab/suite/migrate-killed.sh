@@ -61,7 +61,7 @@ destination_off_in_copy() {
 	release_copy
 	kill -0 "$MIGRATION"
 	# shellcheck disable=SC2016 # for the host's shell
-	x "$FROM" 'for p in $(pgrep -f "bin/x[l] migrate web1"); do kill -INT -- -$(ps -o pgid= -p $p | tr -d " "); done; true'
+	x "$FROM" 'for p in $(pgrep -f "bin/x[l] migrate web1"); do kill -INT -$(ps -o pgid= -p $p | tr -d " "); done; true'
 	failed
 	eventually $PATIENCE no_sender
 	goes_on "$FROM"

@@ -225,11 +225,12 @@ connected() { # add has run on the destination, up to its last step
 }
 
 # signal HOST SIGNAL receive|migrate|ssh: one of a migration's processes.  An xl that watches a domain it has brought
-# here looks the same, but is nobody's child any more.  The brackets keep the shell that is asked from being found.
+# here looks the same, but is nobody's child any more, of sshd or its shell.  The brackets keep the shell that is asked
+# from being found.
 signal() {
 	case $TOOL-$3 in
-	xl-receive) x "$1" "pkill -$2 -f -P \$(pgrep -d, -x sshd) 'bin/x[l] migrate-receive'" ;;
-	xl-migrate) x "$1" "pkill -$2 -f -P \$(pgrep -d, -x sshd) 'bin/x[l] migrate web1'" ;;
+	xl-receive) x "$1" "pkill -$2 -f -P \$(pgrep -d, -x 'sshd|dash') 'bin/x[l] migrate-receive'" ;;
+	xl-migrate) x "$1" "pkill -$2 -f -P \$(pgrep -d, -x 'sshd|dash') 'bin/x[l] migrate web1'" ;;
 	xl-ssh) x "$1" "pkill -$2 -f '^ss[h] xen. xl migrate'" ;;
 	xlrbd-receive) x "$1" "pkill -$2 -o -f '^[^ ]*xlrb[d] receive'" ;;
 	xlrbd-migrate) x "$1" "pkill -$2 -o -f '^[^ ]*xlrb[d] migrate'" ;;

@@ -147,9 +147,12 @@ lvm_says() { # lvm_says RESULT LINE...: of that configuration of its devices
 	expect_match "$(result_of LVM)" "^$result " "LVM with $*"
 }
 
-multipath_says() { # multipath_says RESULT CONFIGURATION
-	x 1 'cat >/etc/multipath.conf' <<<"$2"
-	expect_match "$(result_of multipath)" "^$1 " "multipath with $2"
+multipath_says() { # multipath_says RESULT [SECTION LINE]...
+	local result=$1
+
+	shift
+	(($# == 0)) || printf '%s {\n\t%s\n}\n' "$@" | x 1 'cat >/etc/multipath.conf'
+	expect_match "$(result_of multipath)" "^$result " "multipath with $*"
 }
 
 # What the real ones make of what an admin may have written.
@@ -161,10 +164,10 @@ scanners() {
 	lvm_says trouble 'use_devicesfile = 0'
 	lvm_says ok 'use_devicesfile = 1'
 	lvm_says ok 'global_filter = [ "r|^/dev/rbd|" ]'
-	multipath_says trouble 'blacklist_exceptions { devnode "^(rbd|sd)" }'
-	multipath_says trouble 'blacklist { devnode "!^(sd[a-z]|rbd)" }
-blacklist_exceptions { devnode "." }'
-	multipath_says ok ''
+	multipath_says ok
+	multipath_says trouble blacklist_exceptions 'devnode "^(rbd|sd)"'
+	multipath_says trouble blacklist 'devnode "!^sd"' blacklist_exceptions 'devnode "."'
+	multipath_says ok blacklist 'devnode "^rbd"'
 }
 
 # Things that are wrong one after the other, and mended again.
