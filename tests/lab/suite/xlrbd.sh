@@ -65,7 +65,8 @@ stopped() {
 	expect_match "$OUTPUT" "web1: still there; .xlrbd destroy web1. ends it"
 	x 1 'xlrbd shutdown --destroy-after --timeout 3 web1 2>&1'
 	expect_eq "$(lockers root)" "" "entries when shutdown has returned"
-	create 1 web1
+	# By its file, as xl does it.
+	x 1 'cd /root && xlrbd create web1.def'
 	x 1 'xlrbd destroy web1'
 	expect_eq "$(lockers root)" "" "entries when destroy has returned"
 	x 1 'xlrbd undefine web1'
@@ -88,7 +89,11 @@ not_created() {
 	define 1 web3 "$(disk rbd:root)" -- 'memory = 100000' >/dev/null
 	expect_fail x 1 'xlrbd create web3 2>&1'
 	expect_match "$OUTPUT" "web3: needs 10[0-9]* MB of memory, and this host has [0-9]+ MB left"
-	for i in 1 2 3; do
+	# Before there is a domain, and all of them.
+	define 1 web4 "$(disk rbd:nothing)" "$(disk rbd:neither xvdb)" >/dev/null
+	expect_fail x 1 'xlrbd create web4 2>&1'
+	expect_match "$OUTPUT" "^xlrbd: web4: xvda: rbd/nothing: no such image.*"$'\n'"xlrbd: web4: xvdb: rbd/neither: no such image[^"$'\n'"]*\$"
+	for i in 1 2 3 4; do
 		x 1 "xlrbd undefine web$i"
 	done
 	no_trace root other
