@@ -293,7 +293,7 @@ two_writers() {
 	local host id client cookie disk found
 
 	prepare
-	disk=$(disk "rbd:$1,timeout=10,mode=w")
+	disk=$(disk "rbd:$1,mode=w")
 	for host in 1 2; do
 		"$LAB" domcfg one "$disk" | x $host "cat >/root/one.cfg && xl create -p /root/one.cfg" 2>&1
 		found=$(look_at_all)
