@@ -57,11 +57,13 @@ destination_off_in_copy() {
 	x "$TO" sync
 	"$LAB" power-off "xen$TO"
 	goes_on "$FROM"
-	# Nobody has told xl: it waits for TCP to give up.  Ctrl-C.
+	# Nobody has told xl: it waits for TCP to give up.  Ctrl-C.  Its ssh hears that too, but then wants to tell a host
+	# that is not there, for as long; it has our stderr.
 	release_copy
 	kill -0 "$MIGRATION"
 	# shellcheck disable=SC2016 # for the host's shell
-	x "$FROM" 'for p in $(pgrep -f "bin/x[l] migrate web1"); do kill -INT -$(ps -o pgid= -p $p | tr -d " "); done; true'
+	x "$FROM" 'for p in $(pgrep -f "bin/x[l] migrate web1"); do kill -INT -$(ps -o pgid= -p $p | tr -d " "); done
+		pkill -KILL -f "^ss[h] xen. xl migrate"; true'
 	failed
 	eventually $PATIENCE no_sender
 	goes_on "$FROM"
