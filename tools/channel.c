@@ -195,8 +195,7 @@ int channel_expect(struct channel *ch, const char *what, int64_t patience_ms,
 		rc = fail("%s is gone, or does not answer (%s)", ch->host,
 			  what);
 	else
-		*domid_out = json_integer_value(json_object_get(message,
-								"domid"));
+		*domid_out = number_of(message, "domid");
 	json_decref(message);
 	return rc;
 }
@@ -323,7 +322,7 @@ int channel_open(struct session *s, const char *host, struct channel *ch,
 		return fail("%s: does not answer to `ssh ... xlrbd receive`; see [hosts] in xlrbd.conf(5), and `xlrbd check`",
 			    host);
 	}
-	if (json_integer_value(json_object_get(hello, "protocol")) != PROTOCOL) {
+	if (number_of(hello, "protocol") != PROTOCOL) {
 		fail("%s: has xlrbd %s, which moves domains in another manner than this one, " PACKAGE_VERSION,
 		     host, text_of(hello, "xlrbd"));
 		json_decref(hello);

@@ -25,7 +25,7 @@ static const struct column columns[] = {
 
 struct move {
 	json_t *row;		/* what is told of it in the end */
-	json_int_t memory_kb;
+	int64_t memory_kb;
 };
 
 struct evacuation {
@@ -34,22 +34,13 @@ struct evacuation {
 	json_t *rows;		/* one for each, in the same order */
 	struct move *moves;	/* of those that can be moved */
 	size_t n;
-	/*
-	 * As they answered, and "name", by which we know them; "free_kb" is
-	 * kept up by us, as what is on its way takes its memory bit by bit.
-	 */
-	json_t *hosts;
+	json_t *hosts;		/* of find_places() */
 	const char *options[11];	/* of ours, for migrate; with values */
 	char *pool;
 	char timeout[16];
 	pthread_mutex_t lock;	/* of next, done, and the hosts' free_kb */
 	size_t next, done;
 };
-
-static json_int_t number_of(const json_t *row, const char *key)
-{
-	return json_integer_value(json_object_get(row, key));
-}
 
 static json_t *add_row(struct evacuation *e, const json_t *domain)
 {
@@ -138,39 +129,6 @@ static int pass_options_on(struct evacuation *e)
 	return DONE;
 }
 
-/* An object's key, as it may be there twice. */
-static void take_name(void *data, const char *host, const char *address)
-{
-	(void)address;
-	json_object_set_new(data, host, json_null());
-}
-
-static int ask_hosts(struct evacuation *e, int argc, char **argv)
-{
-	json_t *names = json_object(), *value, *host;
-	const char *name;
-	int i, rc = DONE;
-
-	for (i = 0; i < argc; i++)
-		take_name(names, argv[i], NULL);
-	if (!argc && xlrbd_hosts(e->s->ctx, take_name, names) < 0)
-		rc = fail_ctx(e->s);
-	e->hosts = json_array();
-	json_object_foreach(names, name, value) {
-		/* If one does not answer, which it says, the others may do. */
-		if (rc || is_this_host(name) || ask_host(e->s, name, &host))
-			continue;
-		set_text(host, "name", name);
-		json_array_append_new(e->hosts, host);
-	}
-	if (!rc && !json_object_size(names))
-		rc = fail("no other host is known: name one, or see [hosts] in xlrbd.conf(5)");
-	else if (!rc && !json_array_size(e->hosts))
-		rc = fail("nothing moved: there is no other host that could take a domain");
-	json_decref(names);
-	return rc;
-}
-
 /* Why not there. */
 static void note(json_t *row, const char *host, const char *why)
 {
@@ -251,44 +209,31 @@ static bool migrate(struct evacuation *e, json_t *row, const char *host)
 	return !status;
 }
 
-/* In place: others may be looking at what else is in @host. */
-static void book(json_t *host, json_int_t kb)
-{
-	json_integer_set(json_object_get(host, "free_kb"),
-			 number_of(host, "free_kb") - kb);
-}
-
 /*
- * The one with the most memory left, of those not tried; booked.  In a dry run
- * nothing fills up, so our books have the last word; else the host has it.
+ * The best of those not tried; booked.  In a dry run nothing fills up, so our
+ * books have the last word; else the host has it.
  */
 static json_t *next_host(struct evacuation *e, const struct move *move,
 			 bool *tried)
 {
-	json_t *host, *best = NULL;
-	json_int_t most = 0;
-	size_t i, at = 0;
+	int best = roomiest_place(e->hosts, tried);
+	json_t *host = best < 0 ? NULL : json_array_get(e->hosts, best);
+	int64_t left_kb = number_of(host, "free_kb");
 	char why[96];
 
-	json_array_foreach(e->hosts, i, host)
-		if (!tried[i] && (!best || number_of(host, "free_kb") > most)) {
-			best = host;
-			most = number_of(host, "free_kb");
-			at = i;
-		}
-	if (!best)
+	if (!host)
 		return NULL;
-	if (e->s->given & OPT_DRY_RUN && most < move->memory_kb) {
+	if (e->s->given & OPT_DRY_RUN && left_kb < move->memory_kb) {
 		snprintf(why, sizeof(why),
 			 "would have %lld MB of memory left, and it needs %lld MB",
-			 (long long)most >> 10,
+			 (long long)left_kb >> 10,
 			 (long long)move->memory_kb >> 10);
-		refuse(move->row, text_of(best, "name"), why);
+		refuse(move->row, text_of(host, "name"), why);
 		return NULL;
 	}
-	tried[at] = true;
-	book(best, move->memory_kb);
-	return best;
+	tried[best] = true;
+	book_memory(host, move->memory_kb);
+	return host;
 }
 
 static bool find_place(struct evacuation *e, const struct move *move)
@@ -300,7 +245,7 @@ static bool find_place(struct evacuation *e, const struct move *move)
 	while (tried && !moved) {
 		pthread_mutex_lock(&e->lock);
 		if (host)
-			book(host, -move->memory_kb);
+			book_memory(host, -move->memory_kb);
 		host = next_host(e, move, tried);
 		pthread_mutex_unlock(&e->lock);
 		if (!host)
@@ -407,7 +352,7 @@ static int evacuate(struct evacuation *e, int argc, char **argv)
 	if (!rc)
 		rc = pass_options_on(e);
 	if (!rc && e->n)
-		rc = ask_hosts(e, argc, argv);
+		rc = find_places(e->s, argc, argv, &e->hosts);
 	if (!rc)
 		rc = move_all(e);
 	if (rc)

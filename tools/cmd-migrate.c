@@ -201,10 +201,10 @@ static int offer(struct move *m, const char *how, json_t *offer)
 /* Domains cannot go to an older Xen (xen: docs/specs/libxl-migration-stream). */
 static int check_xen(const json_t *theirs, const json_t *ours)
 {
-	int64_t a = json_integer_value(json_object_get(theirs, "xen_major")),
-		b = json_integer_value(json_object_get(theirs, "xen_minor")),
-		x = json_integer_value(json_object_get(ours, "xen_major")),
-		y = json_integer_value(json_object_get(ours, "xen_minor"));
+	int64_t a = number_of(theirs, "xen_major"),
+		b = number_of(theirs, "xen_minor"),
+		x = number_of(ours, "xen_major"),
+		y = number_of(ours, "xen_minor");
 
 	if (*text_of(theirs, "error"))
 		return fail("%s: %s", text_of(theirs, "host"),
@@ -276,17 +276,15 @@ static int print_result(struct move *m, bool moved)
 		printf("%s: %s would take it\n", m->name, m->host);
 		return DONE;
 	}
-#define NUMBER(key) (json_integer_value(json_object_get(row, key)))
 	printf("%s: runs on %s", m->name, m->host);
-	if (NUMBER("domid"))
-		printf(", as domain %lld", (long long)NUMBER("domid"));
+	if (number_of(row, "domid"))
+		printf(", as domain %lld", (long long)number_of(row, "domid"));
 	printf(": ");
-	if (NUMBER("sent_kb"))
+	if (number_of(row, "sent_kb"))
 		printf("%lld MB in %.1f s, ",
-		       (long long)NUMBER("sent_kb") >> 10,
-		       NUMBER("total_ms") / 1000.0);
-	printf("stood still for %lld ms\n", (long long)NUMBER("downtime_ms"));
-#undef NUMBER
+		       (long long)number_of(row, "sent_kb") >> 10,
+		       number_of(row, "total_ms") / 1000.0);
+	printf("stood still for %lld ms\n", (long long)number_of(row, "downtime_ms"));
 	return DONE;
 }
 

@@ -78,8 +78,7 @@ static int prepare(struct arrival *a)
 		disk = (struct xlrbd_disk){
 			.target = text_of(row, "target"),
 			.vdev = text_of(row, "vdev"),
-			.devid = json_integer_value(json_object_get(row,
-								    "devid")),
+			.devid = number_of(row, "devid"),
 			.writable = json_is_true(json_object_get(row,
 								 "writable")),
 			.image = json_string_value(json_object_get(row,

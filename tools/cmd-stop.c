@@ -106,7 +106,7 @@ static int count_ours(struct session *s, const char *name,
 	json_array_foreach(rows, i, row)
 		if (is_this_host(text_of(row, "host")) &&
 		    strcmp(text_of(row, "status"), "fenced") != 0 &&
-		    json_integer_value(json_object_get(row, "domid")) == domid)
+		    number_of(row, "domid") == domid)
 			*n_out += json_array_size(json_object_get(row,
 								  "disks"));
 	json_decref(rows);

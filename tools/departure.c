@@ -171,8 +171,7 @@ static int settle_file(void *data, const char *file)
 	} else if (wanted->name && errno == EWOULDBLOCK) {
 		rc = fail("%s: is being migrated to %s by process %lld",
 			  d.name, d.host,
-			  (long long)json_integer_value(json_object_get(json,
-									"pid")));
+			  (long long)number_of(json, "pid"));
 	}
 	json_decref(json);
 	return rc;

@@ -15,6 +15,7 @@ tools_xlrbd_SOURCES = \
 	tools/migrate.h \
 	tools/monitor.c \
 	tools/output.c \
+	tools/places.c \
 	tools/cmd-check.c \
 	tools/cmd-create.c \
 	tools/cmd-define.c \

@@ -10,8 +10,42 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "xlrbd.h"
+
+/* For words that say how something is; others have none. */
+static const char *colour_of(const char *key, const char *word)
+{
+	static const struct {
+		const char *key, *word, *colour;
+	} colours[] = {
+		{ "result", "ok", "green" },
+		{ "result", "trouble", "red" },
+		{ "result", "moved", "green" },
+		{ "result", "not moved", "red" },
+		{ "status", "silent", "red" },
+		{ "status", "fenced", "yellow" },
+		{ "life", "silent", "red" },
+		{ "state", "fenced", "yellow" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(colours); i++)
+		if (!strcmp(colours[i].key, key) &&
+		    !strcmp(colours[i].word, word))
+			return colours[i].colour;
+	return NULL;
+}
+
+/* Does whoever reads this want colours?  As no-color.org has it. */
+static bool has_colours(void)
+{
+	const char *refused = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(refused && *refused) && term &&
+	       strcmp(term, "dumb") != 0;
+}
 
 /* What a cell shows; freed by the caller. */
 static char *cell_text(const json_t *row, const char *key)
@@ -42,6 +76,9 @@ static int add_line(struct libscols_table *table, const json_t *row,
 		text = cell_text(row, columns[i].key);
 		if (!text || scols_line_refer_data(line, i, text) < 0)
 			return -ENOMEM;
+		if (scols_cell_set_color(scols_line_get_cell(line, i),
+					 colour_of(columns[i].key, text)) < 0)
+			return -ENOMEM;
 	}
 	return line ? 0 : -ENOMEM;
 }
@@ -68,7 +105,8 @@ static int print_table(const json_t *rows, const struct column *columns,
 	struct libscols_table *table = scols_new_table();
 	const json_t *row;
 	size_t i;
-	int r = table ? 0 : -ENOMEM;
+	int r = table ? scols_table_enable_colors(table, has_colours()) :
+			-ENOMEM;
 
 	for (i = 0; !r && i < n; i++)
 		if (!scols_table_new_column(table, columns[i].title, 0, 0))
@@ -112,6 +150,11 @@ const char *text_of(const json_t *row, const char *key)
 	const char *text = json_string_value(json_object_get(row, key));
 
 	return text ? text : "";
+}
+
+int64_t number_of(const json_t *row, const char *key)
+{
+	return json_integer_value(json_object_get(row, key));
 }
 
 void set_text(json_t *row, const char *key, const char *value)

@@ -85,7 +85,7 @@ static const struct {
 	{ "cold", NULL, OPTION_COLD, OPT_COLD,
 	  "shut it down here, start it there" },
 	{ "jobs", "NUMBER", OPTION_JOBS, OPT_JOBS, "at a time (2)" },
-	{ "timeout", "SECONDS", 't', OPT_TIMEOUT, "to wait (300)" },
+	{ "timeout", "SECONDS", 't', OPT_TIMEOUT, "to wait (300; when moving, 60)" },
 	{ "here", NULL, 'H', OPT_HERE, "on no other host" },
 	{ "json", NULL, 'j', 0, "for programs" },
 	{ "pool", "POOL[/NAMESPACE]", 'p', 0, "where definitions are" },

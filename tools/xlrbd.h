@@ -120,6 +120,8 @@ int print_rows(const struct session *s, json_t *rows,
 	       const struct column *columns, size_t n) CHECKED;
 /* The text of @row's @key, "" if there is none. */
 const char *text_of(const json_t *row, const char *key);
+/* The number, 0 if there is none. */
+int64_t number_of(const json_t *row, const char *key);
 /* Set @row's @key, unless the value is empty. */
 void set_text(json_t *row, const char *key, const char *value);
 /* 2026-11-20 14:03 */
@@ -236,6 +238,23 @@ int settle_migrations(struct session *s, const char *name) CHECKED;
 
 /* Who @host is: "host", "xen_major", "free_kb"... */
 int ask_host(struct session *s, const char *host, json_t **hello_out) CHECKED;
+
+/* places.c: where domains could go, and the memory there */
+
+/*
+ * The hosts of @argv, or those of xlrbd.conf, but this one: who they are as
+ * they answered, "name", by which we know them, and "free_kb".  FAILED if there
+ * is none; one that does not answer is told of, no more.
+ */
+int find_places(struct session *s, int argc, char **argv, json_t **places_out)
+	CHECKED;
+/* The one with the most memory left of those not @tried; -1 if there is none. */
+int roomiest_place(const json_t *places, const bool *tried);
+/*
+ * What is on its way takes its memory bit by bit: here at once; if it turned
+ * round (below 0), no more.
+ */
+void book_memory(json_t *place, int64_t kb);
 
 /* xlcfg.c: xl.cfg(5) */
 

@@ -240,6 +240,21 @@ answer() { # answer HOST TEXT ARGUMENT...: xlrbd at a terminal, where somebody t
 	printf '%s\n' "$OUT" >&2
 }
 
+colours() { # where xen1 is silent
+	local red=$'\e.31msilent\e.0m' # as a pattern
+
+	TERM=xterm answer 2 '' list --cluster
+	expect_match "$OUT" "web1 +xen1 +$red +2 "
+	TERM=xterm answer 2 '' locks
+	expect_match "$OUT" "rbd/data +w +held +$red +web1 "
+	TERM=dumb answer 2 '' list --cluster
+	expect_no_match "$OUT" $'\e'
+	TERM=xterm NO_COLOR=1 answer 2 '' list --cluster
+	expect_no_match "$OUT" $'\e'
+	TERM=xterm xlrbd 2 list --cluster
+	expect_no_match "$OUT" $'\e'
+}
+
 takes_over() {
 	local addr table
 
@@ -255,6 +270,7 @@ takes_over() {
 	host_crash 1
 	eventually 60 status_is 2 web1 silent
 	eventually 60 status_is 2 web2 silent
+	colours
 	table="^IMAGE +DOMAIN +HOST +SINCE +CLIENT TO FENCE *"$'\n'
 	table+="rbd/data +web1 +xen1 +$WHEN +$addr"$'\n'
 	table+="rbd/other +web2 +xen1 +$WHEN +$addr"$'\n'
