@@ -253,6 +253,17 @@ struct xlrbd__record {
 	bool writable;
 };
 
+/* record.c; jansson.h has json_t */
+struct json_t *xlrbd__record_to_json(const struct xlrbd__record *record)
+	XLRBD__CHECKED;
+/*
+ * Into a zeroed @record; false, and nothing to dispose of, if it is not one of
+ * this version.
+ */
+bool xlrbd__record_from_json(const struct json_t *json,
+			     struct xlrbd__record *record) XLRBD__CHECKED;
+void xlrbd__record_dispose(struct xlrbd__record *record);
+
 int xlrbd__run_write(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 		     const struct xlrbd__record *record) XLRBD__CHECKED;
 /* 0, or -ENOENT without a sentence if there is no record. */
@@ -264,7 +275,6 @@ int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
  */
 int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
 		    size_t *n_out) XLRBD__CHECKED;
-void xlrbd__record_dispose(struct xlrbd__record *record);
 int xlrbd__run_delete(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd);
 /*
  * Locks against other helpers on this host; @fd_out is given to unlock().

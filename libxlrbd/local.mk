@@ -32,6 +32,7 @@ libxlrbd_pure_sources = \
 	libxlrbd/mon.c \
 	libxlrbd/name.c \
 	libxlrbd/options.c \
+	libxlrbd/record.c \
 	libxlrbd/rules.c \
 	libxlrbd/scan.c \
 	libxlrbd/spec.c \

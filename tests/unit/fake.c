@@ -184,14 +184,6 @@ int xlrbd__run_read(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
 	return 0;
 }
 
-void xlrbd__record_dispose(struct xlrbd__record *record)
-{
-	xlrbd_spec_dispose(&record->spec);
-	free(record->line);
-	free(record->awaits);
-	memset(record, 0, sizeof(*record));
-}
-
 int xlrbd__run_list(struct xlrbd_ctx *ctx, struct xlrbd__vbd **vbds_out,
 		    size_t *n_out)
 {

@@ -10,7 +10,6 @@
 #define xlrbd__run_read		real_run_read
 #define xlrbd__run_list		real_run_list
 #define xlrbd__run_delete	real_run_delete
-#define xlrbd__record_dispose	real_record_dispose
 #define xlrbd__run_lock_vbd	real_run_lock_vbd
 #define xlrbd__run_lock_image	real_run_lock_image
 #define xlrbd__run_lock_arrival	real_run_lock_arrival
