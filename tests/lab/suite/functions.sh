@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# What the lab's tests share.  They run in a lab of two hosts that is up and has block-rbd installed (tests/lab/run).
+# What the lab's tests share.  They run in a lab of two hosts, some of three, that is up and has block-rbd installed
+# (suite/run).
 set -euo pipefail
 
 # A ring of 16 pages for each of four disks does not fit into less.
@@ -11,6 +12,8 @@ LAB=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lab
 # shellcheck source=/dev/null
 . "$(dirname "$LAB")/../lib/tap.sh"
 
+# Those that a test uses, and leaves as it found them.
+HOSTS=(1 2)
 # Emulation is slow and machines are busy: nobody waits this long for something that works.
 PATIENCE=120
 # Each look takes part of a second from the one processor that does what is waited for.
@@ -119,8 +122,8 @@ left() {
 nothing_left() { # nothing_left IMAGE...
 	local host image
 
-	for host in 1 2; do
-		expect_eq "$(left $host)" "" "left on xen$host"
+	for host in "${HOSTS[@]}"; do
+		expect_eq "$(left "$host")" "" "left on xen$host"
 	done
 	for image; do
 		expect_eq "$(lockers "$image")" "" "lock entries of $image"
@@ -131,12 +134,12 @@ nothing_left() { # nothing_left IMAGE...
 after_each() {
 	local host left
 	(($1 != 0)) || return 0
-	for host in 1 2; do
-		left=$(left $host)
+	for host in "${HOSTS[@]}"; do
+		left=$(left "$host")
 		[[ -z $left ]] || printf '    left on xen%s: %s\n' "$host" "${left//$'\n'/; }"
-		x $host 'grep -v sshd /var/log/messages | tail -n 8' 2>&1 | sed "s/^/    xen$host: /"
+		x "$host" 'grep -v sshd /var/log/messages | tail -n 8' 2>&1 | sed "s/^/    xen$host: /"
 		# shellcheck disable=SC2016 # for the host's shell
-		x $host 'for d in $(xl list | awk "NR > 2 { print \$2 }"); do xl destroy $d; done
+		x "$host" 'for d in $(xl list | awk "NR > 2 { print \$2 }"); do xl destroy $d; done
 			for f in /run/xlrbd/vbd-*; do
 				[ -e $f ] && b=${f##*/vbd-} && XENBUS_PATH=backend/vbd/${b%-*}/${b#*-} block-rbd remove
 			done

@@ -34,9 +34,9 @@ no_trace() { # no_trace IMAGE...: not even a definition
 	local host
 
 	nothing_left "$@"
-	for host in 1 2; do
-		expect_eq "$(monitors $host)" "" "monitors on xen$host"
-		expect_eq "$(x $host 'xlrbd list --cluster --json')" "[]" "domains that xen$host sees"
+	for host in "${HOSTS[@]}"; do
+		expect_eq "$(monitors "$host")" "" "monitors on xen$host"
+		expect_eq "$(x "$host" 'xlrbd list --cluster --json')" "[]" "domains that xen$host sees"
 	done
 	expect_eq "$(x 1 'xlrbd list --defined --json')" "[]" "definitions"
 }
@@ -71,4 +71,12 @@ at_home() {
 	domid=$(x "$1" "xl domid web1")
 	expect_eq "$(monitors "$1")" "$domid" "monitors on xen$1"
 	expect_eq "$(x "$1" "ls /run/xlrbd" | xargs)" "monitor-$domid vbd-$domid-51712" "records on xen$1"
+}
+
+evacuate() { # evacuate HOST [ARGUMENT...]: "DOMAIN TO RESULT" lines, and its exit code
+	local rc=0 said
+
+	said=$(x "$1" "xlrbd evacuate --json ${*:2}") || rc=$?
+	jq -r '.[] | "\(.domain) \(.to // "-") \(.result)"' <<<"$said" | sort
+	return $rc
 }

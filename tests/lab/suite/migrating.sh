@@ -146,10 +146,10 @@ let_go() {
 	local host
 
 	[[ ! -e ${SAID:-} ]] || sed "s/^/    $TOOL: /" "$SAID"
-	for host in 1 2; do
-		"$LAB" thaw xen$host 2>/dev/null || :
-		host_on $host
-		x $host "$HELPER_BACK; pkill -CONT -x block-rbd; pkill -KILL -x xl; pkill -KILL -x libxl-save-help
+	for host in "${HOSTS[@]}"; do
+		"$LAB" thaw "xen$host" 2>/dev/null || :
+		host_on "$host"
+		x "$host" "$HELPER_BACK; pkill -CONT -x block-rbd; pkill -KILL -x xl; pkill -KILL -x libxl-save-help
 			pkill -KILL -f '^[^ ]*(xlrb[d]|/ex[e]) (create|migrate|receive|evacuate)'" || :
 	done
 }

@@ -43,14 +43,6 @@ cold() {
 	drop_image root
 }
 
-evacuate() { # evacuate HOST [ARGUMENT...]: "DOMAIN TO RESULT" lines, and its exit code
-	local rc=0 said
-
-	said=$(x "$1" "xlrbd evacuate --json ${*:2}") || rc=$?
-	jq -r '.[] | "\(.domain) \(.to // "-") \(.result)"' <<<"$said" | sort
-	return $rc
-}
-
 three() { # three TEXT: a line for each domain
 	printf "web%d $1\n" 1 2 3
 }
