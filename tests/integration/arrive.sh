@@ -45,6 +45,8 @@ arrive_begin() { # arrive_begin HOST NAME UUID DOMID DISK...
 	shift
 	rm -f "$WORLD/arrival.in"
 	mkfifo "$WORLD/arrival.in"
+	# Not what the one before has said there.
+	: >"$WORLD/arrival"
 	"${TOOL[@]}" "$@" <"$WORLD/arrival.in" >"$WORLD/arrival" 2>"$WORLD/arrival.err" &
 	ARRIVAL=$!
 	exec {ARRIVAL_IN}>"$WORLD/arrival.in"
