@@ -37,8 +37,12 @@ oracle_start() { # oracle_start IMAGE...
 # Tombstones name the clients that takeovers have fenced.  They may be gone when
 # the client is not, so they are remembered.
 note_fenced() { # note_fenced IMAGE
-	entries "$1" | awk -F , '$2 == "fenced" { print $11 }' >>"$WORLD/fenced"
-	sort -u -o "$WORLD/fenced" "$WORLD/fenced"
+	local addr
+
+	# Several do this at the same time.
+	entries "$1" | awk -F , '$2 == "fenced" { print $11 }' | while read -r addr; do
+		flock "$WORLD/fenced" sh -c 'grep -qxF "$1" "$0" || echo "$1" >>"$0"' "$WORLD/fenced" "$addr"
+	done
 }
 
 # Of disks on stdin those whose map's client is not fenced: able to write.
@@ -170,10 +174,15 @@ pairs_against_the_rules() { # pairs_against_the_rules [HOST DOMID]
 
 # The new disk stays until the end of the round.  Whatever else is published
 # and wanted now is so at the same time; whatever it was a moment ago, and what
-# others are among themselves, says nothing.
+# others are among themselves, says nothing.  Fences are looked at last: whoever
+# takes over from the new disk (one that only reads can be taken from while it
+# lives) has its fence before it is published.
 look_after_add() { # look_after_add HOST DOMID IMAGE
+	local disks
+
+	disks=$({ all_published; ghosts "$3"; } | awk -v image="$3" '$3 == image')
 	note_fenced "$3"
-	{ all_published; ghosts "$3"; } | awk -v image="$3" '$3 == image' | able | pairs_against_the_rules "$1" "$2"
+	able <<<"$disks" | pairs_against_the_rules "$1" "$2"
 }
 
 look_at_all() {
