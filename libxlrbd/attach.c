@@ -19,7 +19,8 @@
 
 void xlrbd__attach_set_deadlines(struct attach *a, unsigned int timeout_s)
 {
-	int64_t ms = (timeout_s ? timeout_s : XLRBD_TIMEOUT_DEFAULT) * 1000;
+	int64_t ms = (timeout_s ? timeout_s : XLRBD_TIMEOUT_DEFAULT) * 1000 -
+		     (xlrbd__now_ms() - a->begun_ms);
 	int64_t reserve_ms = UNDO_MS;
 
 	/* Whoever set the limit has a reserve of its own. */
@@ -40,6 +41,7 @@ int xlrbd__attach_begin(struct attach *a, struct xlrbd_ctx *ctx,
 	memset(a, 0, sizeof(*a));
 	a->ctx = ctx;
 	a->limit = limit;
+	a->begun_ms = xlrbd__now_ms();
 	a->vbd_lock = a->image_lock = -1;
 	a->record.device.id = -1;
 	xlrbd__attach_set_deadlines(a, 0);
@@ -257,6 +259,10 @@ int xlrbd__attach_take(struct attach *a)
 	int rc;
 
 	rc = acquire_somehow(a);
+	/* The kernel goes by its name, and others make and delete such ones. */
+	if (!rc && a->record.spec.base)
+		rc = xlrbd__ceph_image_still(a->ctx, a->ceph,
+					     &a->record.image, a->what);
 	if (!rc && a->vbd.writable)
 		rc = xlrbd__clone_grow(a->ctx, a->ceph, &a->record.spec,
 				       &a->record.image, a->what);

@@ -13,6 +13,7 @@
 /* One add or remove on its way.  What is NULL, -1 or empty was not reached. */
 struct attach {
 	struct xlrbd_ctx *ctx;
+	int64_t begun_ms;			/* xlrbd__now_ms() */
 	struct xlrbd__deadline work, end;
 	const struct xlrbd__deadline *limit;	/* of the whole call, or NULL */
 	struct xlrbd__vbd vbd;
@@ -37,6 +38,7 @@ int xlrbd__attach_begin(struct attach *a, struct xlrbd_ctx *ctx,
 			const struct xlrbd__deadline *limit) XLRBD__CHECKED;
 /* Frees and unlocks all that was reached; undoes nothing. */
 void xlrbd__attach_end(struct attach *a);
+/* Counted from the beginning of the call. */
 void xlrbd__attach_set_deadlines(struct attach *a, unsigned int timeout_s);
 /* From what the vbd says to a device that is mapped and held. */
 int xlrbd__attach_take(struct attach *a) XLRBD__CHECKED;

@@ -313,16 +313,36 @@ int xlrbd__ceph_remove_made(struct xlrbd__ceph *ceph, const char *name,
 	return r == -ENOENT ? 0 : r;
 }
 
+/* What remove_trashed() takes. */
+struct trashed {
+	rados_ioctx_t io;
+	char id[sizeof(((struct xlrbd__image *)NULL)->id)];
+};
+
+/* A request for each object; only these have a time limit. */
+static int remove_trashed(const void *data)
+{
+	const struct trashed *image = data;
+
+	return rbd_trash_remove(image->io, image->id, false);
+}
+
 /* The name is free at once, whatever time the rest takes. */
 int xlrbd__ceph_trash_image(struct xlrbd__ceph *ceph, const char *name,
 			    const char *id)
 {
+	struct trashed image = { .io = ceph->io };
 	int r;
 
-	xlrbd__ceph_arm(ceph);
-	r = rbd_trash_move(ceph->io, name, 0);
+	snprintf(image.id, sizeof(image.id), "%s", id);
+	/* Not its successor, if it has been in the trash since an earlier try. */
+	r = xlrbd__ceph_name_leads_to(ceph, name, id);
+	if (r > 0) {
+		xlrbd__ceph_arm(ceph);
+		r = rbd_trash_move(ceph->io, name, 0);
+	}
 	if (r < 0 && r != -ENOENT)
 		return r;
-	r = rbd_trash_remove(ceph->io, id, false);
+	r = xlrbd__ceph_in_time(ceph, remove_trashed, &image, sizeof(image));
 	return r == -ENOENT ? 0 : r;
 }

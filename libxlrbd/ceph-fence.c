@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,11 @@
 
 #include "ceph.h"
 
-/* How much a fence that was read back may fall short: clocks differ. */
-#define SLACK_S		(30 * 24 * 3600)
+/*
+ * How much a fence that was read back may fall short: it may be from an earlier
+ * takeover of the same client's disks.
+ */
+#define SLACK_S		((int64_t)4 * 365 * 24 * 3600)
 
 int xlrbd__ceph_blocklist(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			  char **list_out)
@@ -73,36 +75,22 @@ static int check_lasts(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   addr, until_text, addr);
 }
 
-static void *wait_for_osdmap(void *cluster)
+static int wait_for_osdmap(const void *cluster)
 {
-	return (void *)(intptr_t)rados_wait_for_latest_osdmap(cluster);
+	return rados_wait_for_latest_osdmap(*(const rados_t *)cluster);
 }
 
 /* librados waits for it without end. */
 static int get_osdmap(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph)
 {
-	struct timespec until = {
-		.tv_sec = ceph->deadline->end_ms / 1000,
-		.tv_nsec = ceph->deadline->end_ms % 1000 * 1000000,
-	};
-	pthread_t thread;
-	void *result;
-	int r;
+	int r = xlrbd__ceph_in_time(ceph, wait_for_osdmap,
+				    &ceph->cluster, sizeof(ceph->cluster));
 
-	r = -pthread_create(&thread, NULL, wait_for_osdmap, ceph->cluster);
-	if (r < 0)
-		return xlrbd__fail(ctx, r, "start a thread: %s", strerror(-r));
-	if (pthread_clockjoin_np(thread, &result, CLOCK_MONOTONIC, &until)) {
-		pthread_detach(thread);
-		ceph->in_use = true;
-		return xlrbd__fail(ctx, -ETIMEDOUT,
+	if (r == -ETIMEDOUT)
+		return xlrbd__fail(ctx, r,
 				   "the monitors did not send the new osdmap in time; see `ceph -s`");
-	}
-	r = (int)(intptr_t)result;
-	if (r < 0)
-		return xlrbd__fail(ctx, r, "wait for the osdmap: %s",
-				   strerror(-r));
-	return 0;
+	return r < 0 ? xlrbd__fail(ctx, r, "wait for the osdmap: %s",
+				   strerror(-r)) : 0;
 }
 
 /*

@@ -64,6 +64,31 @@ static int read_id(struct xlrbd__ceph *ceph, struct xlrbd__image *image)
 	return 0;
 }
 
+int xlrbd__ceph_name_leads_to(struct xlrbd__ceph *ceph, const char *name,
+			      const char *id)
+{
+	struct xlrbd__image image;
+	int r;
+
+	snprintf(image.name, sizeof(image.name), "%s", name);
+	r = read_id(ceph, &image);
+	return r < 0 ? r : !strcmp(image.id, id);
+}
+
+int xlrbd__ceph_image_still(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
+			    const struct xlrbd__image *image, const char *what)
+{
+	int r = xlrbd__ceph_name_leads_to(ceph, image->name, image->id);
+
+	if (r < 0 && r != -ENOENT)
+		return xlrbd__ceph_fail(ctx, ceph, r, "look for", what);
+	if (r > 0)
+		return 0;
+	return xlrbd__fail(ctx, -ENOENT,
+			   "%s: has been deleted at this moment, and perhaps made again; try again",
+			   what);
+}
+
 int xlrbd__ceph_image_exists(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			     const struct xlrbd_spec *spec, const char *name)
 {

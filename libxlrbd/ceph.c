@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,48 @@ void xlrbd__ceph_arm(struct xlrbd__ceph *ceph)
 	rados_conf_set(ceph->cluster, "rados_osd_op_timeout", text);
 	rados_conf_set(ceph->cluster, "rados_mon_op_timeout", text);
 	ceph->op_timeout_s = left_s;
+}
+
+struct task {
+	int (*fn)(const void *data);
+	char data[] __attribute__((aligned));
+};
+
+static void *run_task(void *arg)
+{
+	struct task *task = arg;
+	int r = task->fn(task->data);
+
+	free(task);
+	return (void *)(intptr_t)r;
+}
+
+int xlrbd__ceph_in_time(struct xlrbd__ceph *ceph, int (*fn)(const void *data),
+			const void *data, size_t size)
+{
+	struct timespec until = {
+		.tv_sec = ceph->deadline->end_ms / 1000,
+		.tv_nsec = ceph->deadline->end_ms % 1000 * 1000000,
+	};
+	struct task *task = malloc(sizeof(*task) + size);
+	pthread_t thread;
+	void *result;
+	int r;
+
+	if (!task)
+		return -ENOMEM;
+	task->fn = fn;
+	memcpy(task->data, data, size);
+	r = pthread_create(&thread, NULL, run_task, task);
+	if (r) {
+		free(task);
+		return -r;
+	}
+	if (!pthread_clockjoin_np(thread, &result, CLOCK_MONOTONIC, &until))
+		return (int)(intptr_t)result;
+	pthread_detach(thread);
+	ceph->in_use = true;
+	return -ETIMEDOUT;
 }
 
 void xlrbd__ceph_until(struct xlrbd__ceph *ceph,
@@ -224,6 +267,10 @@ int xlrbd__ceph_ask(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 	rados_buffer_free(status);
 	if (r < 0) {
 		rados_buffer_free(answer);
+		if (r == -ETIMEDOUT)
+			return xlrbd__fail(ctx, r,
+					   "ask the monitors %s: they did not answer in time; see `ceph -s`",
+					   command);
 		return xlrbd__ceph_fail(ctx, ceph, r, "ask the monitors", command);
 	}
 	*answer_out = strndup(answer ? answer : "", answer_len);

@@ -21,6 +21,18 @@ struct xlrbd__ceph {
 				   the one that it is a copy of */
 };
 
+/*
+ * What fn(@data) returns, which is a call that librados ends when it likes;
+ * -ETIMEDOUT if that is not before the deadline.  Then it goes on in a thread,
+ * with a copy of the @size bytes.
+ */
+int xlrbd__ceph_in_time(struct xlrbd__ceph *ceph, int (*fn)(const void *data),
+			const void *data, size_t size) XLRBD__CHECKED;
+
+/* ceph-image.c; 1 or 0, -ENOENT if there is none of that name. */
+int xlrbd__ceph_name_leads_to(struct xlrbd__ceph *ceph, const char *name,
+			      const char *id) XLRBD__CHECKED;
+
 /* Before each call of librados: gives it the time that is left. */
 void xlrbd__ceph_arm(struct xlrbd__ceph *ceph);
 

@@ -219,8 +219,8 @@ static int is_held(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 
 /*
  * While our entry is still there, so that nobody gets the image who would find
- * it gone the next moment: who comes now conflicts with it, or, by migration
- * or as r!, has a watch that librbd meets.
+ * it gone the next moment: who comes now conflicts with it, or, by migration,
+ * has a watch that librbd meets.  As r! one may come and find it gone.
  */
 int xlrbd__clone_drop(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 		      const struct xlrbd__image *image,
@@ -246,6 +246,10 @@ int xlrbd__clone_drop(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			   what);
 		return 0;
 	}
+	if (r == -ETIMEDOUT)
+		return xlrbd__fail(ctx, r,
+				   "%s: ephemeral, and not deleted in time: what is left of it is in the pool's trash; if `rbd trash ls` still has it after `block-rbd gc`, `rbd trash rm` it",
+				   what);
 	if (r < 0)
 		return xlrbd__ceph_fail(ctx, ceph, r, "delete the ephemeral",
 					what);

@@ -9,7 +9,7 @@
 
 #include "internal.h"
 
-static int64_t now_ms(void)
+int64_t xlrbd__now_ms(void)
 {
 	struct timespec ts;
 
@@ -19,12 +19,12 @@ static int64_t now_ms(void)
 
 void xlrbd__deadline_set(struct xlrbd__deadline *deadline, int64_t ms)
 {
-	deadline->end_ms = now_ms() + ms;
+	deadline->end_ms = xlrbd__now_ms() + ms;
 }
 
 int64_t xlrbd__deadline_left(const struct xlrbd__deadline *deadline)
 {
-	int64_t left = deadline->end_ms - now_ms();
+	int64_t left = deadline->end_ms - xlrbd__now_ms();
 
 	return left > 0 ? left : 0;
 }

@@ -88,8 +88,11 @@ static int make_image(struct attach *a)
 {
 	int rc;
 
-	if (a->only_look)
-		return 0;
+	if (a->only_look) {
+		a->record.image.data_pool_id = -1;
+		return xlrbd__ceph_enter(a->ctx, a->ceph, &a->record.spec,
+					 &a->record.image);
+	}
 	if (a->must_exist)
 		return xlrbd__fail(a->ctx, -ENOENT,
 				   "%s: is not there as it is where the domain comes from; compare ceph.conf and xlrbd.conf of both hosts",
@@ -103,13 +106,21 @@ static int make_image(struct attach *a)
 	return rc;
 }
 
+static int open_image(struct attach *a);
+
 /* An ephemeral image that is there already and held by nobody is of a crash. */
 static int freshen_image(struct attach *a)
 {
 	const struct xlrbd__image *image = &a->record.image;
 	int rc;
 
-	rc = xlrbd__gc_entries(a->ctx, a->store, a->ceph, image, a->what);
+	/* Of its last life, whose remove did not come to its end. */
+	rc = xlrbd__gc_records(a->ctx, a->store, image, &a->work);
+	if (rc > 0)
+		return open_image(a);
+	if (!rc)
+		rc = xlrbd__gc_entries(a->ctx, a->store, a->ceph, image,
+				       a->what);
 	if (rc >= 0)
 		rc = xlrbd__clone_drop(a->ctx, a->ceph, image, NULL, a->what);
 	return rc > 0 ? make_image(a) : rc;
@@ -197,6 +208,7 @@ int xlrbd_disk_check(struct xlrbd_ctx *ctx, const char *domain,
 		/* It has none yet, but it is not domain 0. */
 		.vbd = { .domid = UINT_MAX },
 		.record = { .device = XLRBD__DEVICE_INIT },
+		.begun_ms = xlrbd__now_ms(),
 	};
 	int rc;
 

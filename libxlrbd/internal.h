@@ -56,6 +56,8 @@ struct xlrbd__deadline {
 	int64_t end_ms;		/* CLOCK_MONOTONIC */
 };
 
+/* CLOCK_MONOTONIC */
+int64_t xlrbd__now_ms(void);
 void xlrbd__deadline_set(struct xlrbd__deadline *deadline, int64_t ms);
 /* Milliseconds left, 0 when it is over. */
 int64_t xlrbd__deadline_left(const struct xlrbd__deadline *deadline);

@@ -229,6 +229,27 @@ ephemeral_and_crash() { # ephemeral_and_crash gc|add
 	nothing_left
 }
 
+# Its last remove did not come to its end; the domain starts again under another domid.
+ephemeral_and_leftover() {
+	make_base
+	vbd_new 1 1 $DISK w rbd:web1,clone=debian@v1,ephemeral,timeout=10
+	rbd_add 1 1 $DISK
+	expect_eq "$(krbd 1 io 0 write)" ok
+	krbd 1 open 0
+	expect_fail vbd_gone 1 1 $DISK
+	vbd_forget 1 1 $DISK
+	krbd 1 close 0
+	vbd_new 1 2 $DISK w rbd:web1,clone=debian@v1,ephemeral
+	rbd_add 1 2 $DISK
+	expect_eq "$(first_line web1)" "the base"
+	expect_eq "$(host 1 ls /run/xlrbd)" "vbd-2-$DISK"
+	expect_eq "$(rados -p rbd ls | grep -c '^rbd_header' || :)" 2 "headers"
+	vbd_gone 1 2 $DISK
+	expect_eq "$(rbd ls)" debian
+	expect_eq "$(rbd trash ls)" ""
+	nothing_left
+}
+
 watch_is_gone() {
 	[[ -z $(watchers "$1") ]]
 }
@@ -358,6 +379,7 @@ t "interrupted while it is made" interrupted rados_write_full:1 rbd_clone3:1 rbd
 t "16 ephemeral ones, no image left" ephemeral
 t "ephemeral, with a migration in between" ephemeral_and_migration
 t "ephemeral, a host crashes and runs gc" ephemeral_and_crash gc
+t "ephemeral, after a remove that gave up" ephemeral_and_leftover
 t "ephemeral, a host crashes and starts it again" ephemeral_and_crash add
 t "marks that a base hands on" inherited_mark
 t "images named after their domain" named_after_the_domain

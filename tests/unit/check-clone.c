@@ -115,7 +115,7 @@ START_TEST(grows_only)
 	ck_assert_int_eq(did("grow"), !_i);
 	/* Only by who holds it for writing. */
 	if (!_i)
-		ck_assert(did("list-xlrbd grow access"));
+		ck_assert(did("list-xlrbd still? grow access"));
 }
 END_TEST
 
