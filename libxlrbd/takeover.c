@@ -157,22 +157,26 @@ static int judge_image(struct takeover *t, struct xlrbd__ceph *ceph,
 	return rc;
 }
 
-static int find_victims(struct takeover *t)
+static bool is_ours(const struct takeover *t, const struct xlrbd__found *found)
 {
-	const struct xlrbd_spec everywhere = { .pool = NULL };
-	struct xlrbd__ceph *ceph;
+	return found->image.pool_id == t->image->pool_id &&
+	       !strcmp(found->image.ns, t->image->ns) &&
+	       !strcmp(found->image.id, t->image->id);
+}
+
+/* Sets @ours if the image that is to be taken is among them. */
+static int judge_images(struct takeover *t, struct xlrbd__ceph *ceph,
+			const struct xlrbd_spec *where, bool *ours)
+{
 	struct xlrbd__scan scan;
 	size_t i;
 	int rc;
 
-	rc = xlrbd__ceph_share(t->ctx, t->ceph, &ceph);
-	if (rc < 0)
-		return rc;
-	rc = xlrbd__scan(t->ctx, ceph, &everywhere, XLRBD__SCAN_ENTRIES,
-			 &scan);
+	rc = xlrbd__scan(t->ctx, ceph, where, XLRBD__SCAN_ENTRIES, &scan);
 	for (i = 0; !rc && i < scan.n; i++) {
 		const struct xlrbd__found *found = &scan.v[i];
 
+		*ours |= is_ours(t, found);
 		if (!found->rc)
 			rc = judge_image(t, ceph, found);
 		else if (!xlrbd__found_is_not_ours(found))
@@ -184,6 +188,26 @@ static int find_victims(struct takeover *t)
 				   found->what);
 	}
 	xlrbd__scan_dispose(&scan);
+	return rc;
+}
+
+static int find_victims(struct takeover *t)
+{
+	const struct xlrbd_spec everywhere = { .pool = NULL }, here = {
+		.pool = (char *)t->image->pool,
+		.ns = t->image->ns[0] ? (char *)t->image->ns : NULL,
+	};
+	struct xlrbd__ceph *ceph;
+	bool ours = false;
+	int rc;
+
+	rc = xlrbd__ceph_share(t->ctx, t->ceph, &ceph);
+	if (rc < 0)
+		return rc;
+	rc = judge_images(t, ceph, &everywhere, &ours);
+	/* Whose cap is for a namespace may not be told that there is one. */
+	if (!rc && !ours)
+		rc = judge_images(t, ceph, &here, &ours);
 	xlrbd__ceph_close(t->ctx, ceph);
 	return rc;
 }

@@ -193,6 +193,40 @@ short_fence_is_in_the_way() {
 	nothing_left
 }
 
+# That of an earlier takeover, of another disk of the same client.
+earlier_fence_does() {
+	lose_host_1 crash
+	ceph osd blocklist add "$(lockers image | grep -o '10\.78\.0\.[0-9]*:0/[0-9]*' | head -n 1)" $((4 * 366 * 86400)) 2>/dev/null
+	vbd_new 2 2 $DISK w rbd:image,takeover=fence
+	rbd_add 2 2 $DISK
+	expect_eq "$(entries image)" "fenced,xen1 held,xen2"
+	vbd_gone 2 2 $DISK
+	host_start 1
+	admin 1 gc
+	nothing_left
+}
+
+# Whose cap is for a namespace sees no other: but in there all that the fence would cut off.
+reader_in_a_namespace() {
+	rbd namespace create rbd/team
+	rbd create --size 10M rbd/team/image
+	rbd create --size 10M rbd/team/other
+	ceph auth get-or-create client.team mon 'profile rbd' osd 'profile rbd pool=rbd namespace=team' 2>/dev/null |
+		host 2 tee /etc/ceph/ceph.client.team.keyring >/dev/null
+	vbd_new 1 1 $DISK r rbd/team:image
+	rbd_add 1 1 $DISK
+	vbd_new 1 2 $DISK w rbd/team:other
+	rbd_add 1 2 $DISK
+	vbd_new 2 2 $DISK w rbd/team:image,takeover=fence,id=team
+	expect_fail rbd_add 2 2 $DISK
+	expect_match "$(error_of 2 2)" 'held for reading by domain vm1 .*is alive.* watches rbd/team/other'
+	expect_eq "$(krbd 1 io 0 read)" ok
+	vbd_gone 2 2 $DISK
+	vbd_gone 1 2 $DISK
+	vbd_gone 1 1 $DISK
+	nothing_left
+}
+
 # Host A is cut off in the middle of a migration to B, C takes over.
 migration_of_a_zombie() {
 	lose_host_1 cut
@@ -410,6 +444,8 @@ t "a reader, of whose host something is alive" reader_of_a_living_host
 t "a fenced host that comes back never writes" zombie_never_writes
 t "the same, no exclusive-lock" zombie_never_writes layering
 t "a fence that is too short already" short_fence_is_in_the_way
+t "a fence of an earlier takeover" earlier_fence_does
+t "a reader, of whose host something is alive, in a namespace" reader_in_a_namespace
 t "a cut off host goes on migrating" migration_of_a_zombie
 t "a takeover meets a migration's destination" takeover_meets_the_incoming
 t "the fenced host's other disks" fenced_host_works_again
