@@ -138,24 +138,40 @@ static bool copy(const char *text, char *out, size_t size)
 	return (size_t)snprintf(out, size, "%s", text) < size;
 }
 
+/* It goes into commands to the monitors.  "10.0.0.1:0/77", "[fd00::1]:0/77" */
+static bool copy_address(const char *text, char *out, size_t size)
+{
+	return copy(text, out, size) &&
+	       text[strspn(text, "0123456789abcdefABCDEF.:/[]")] == '\0';
+}
+
+/* It is shown to people, and was written by whoever may write to the pool. */
+static bool copy_text(const char *text, char *out, size_t size)
+{
+	bool fits = copy(text, out, size);
+
+	xlrbd__printable(out);
+	return fits;
+}
+
 static bool parse_fields(char *const fields[N_FIELDS], struct xlrbd__cookie *c)
 {
 	if (strcmp(fields[F_VERSION], COOKIE_VERSION) != 0)
 		return false;
 	return parse_state(fields[F_STATE], &c->state) &&
 	       parse_mode(fields[F_MODE], &c->mode) &&
-	       copy(fields[F_HOST], c->host.name, sizeof(c->host.name)) &&
+	       copy_text(fields[F_HOST], c->host.name, sizeof(c->host.name)) &&
 	       copy(fields[F_MACHINE_ID], c->host.machine_id,
 		    sizeof(c->host.machine_id)) &&
 	       copy(fields[F_BOOT_ID], c->host.boot_id,
 		    sizeof(c->host.boot_id)) &&
 	       parse_domid(fields[F_DOMID], c) &&
 	       parse_unsigned(fields[F_DEVID], &c->devid) &&
-	       copy(fields[F_UUID], c->uuid, sizeof(c->uuid)) &&
+	       copy_text(fields[F_UUID], c->uuid, sizeof(c->uuid)) &&
 	       parse_time(fields[F_TIME], &c->time) &&
-	       copy(fields[F_ADDR], c->addr, sizeof(c->addr)) &&
+	       copy_address(fields[F_ADDR], c->addr, sizeof(c->addr)) &&
 	       copy(fields[F_SNAP], c->snap, sizeof(c->snap)) &&
-	       copy(fields[F_DOMAIN], c->domain, sizeof(c->domain));
+	       copy_text(fields[F_DOMAIN], c->domain, sizeof(c->domain));
 }
 
 bool xlrbd__cookie_parse(const char *text, struct xlrbd__cookie *cookie_out)

@@ -75,6 +75,8 @@ void xlrbd__printable(char *text)
 	for (p = (unsigned char *)text; *p; p++)
 		if (*p < 0x20 || *p == 0x7f)
 			*p = '?';
+		else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+			p[0] = p[1] = '?';	/* U+0080 to U+009F */
 }
 
 static void log_va(struct xlrbd_ctx *ctx, int level, const char *format,

@@ -70,7 +70,7 @@ START_TEST(longest)
 	memset(cookie.snap, ',', sizeof(cookie.snap) - 1);
 	memset(cookie.domain, '\xff', sizeof(cookie.domain) - 1);
 	memset(cookie.host.name, ' ', sizeof(cookie.host.name) - 1);
-	memset(cookie.addr, ' ', sizeof(cookie.addr) - 1);
+	memset(cookie.addr, '1', sizeof(cookie.addr) - 1);
 	xlrbd__cookie_format(&cookie, text);
 	ck_assert(xlrbd__cookie_parse(text, &again));
 	ck_assert_str_eq(again.snap, cookie.snap);
@@ -98,6 +98,9 @@ static const char *const strangers[] = {
 	"xlrbd1,held,w,xen2," ID ",1,51712," UUID ",0,,",
 	"xlrbd1,held,w,xen2," ID ",1,51712," UUID ",0,,,web1,more",
 	"xlrbd1,held,w,xen2,0" ID ",1,51712," UUID ",0,,,web1",
+	/* It would go into a command to the monitors. */
+	"xlrbd1,held,w,xen2," ID ",1,51712," UUID ",0,10.0.0.2:0/7\"%2c\"x\":\",,web1",
+	"xlrbd1,held,w,xen2," ID ",1,51712," UUID ",0,10.0.0.2:0/7%20,,web1",
 };
 
 START_TEST(stranger)
@@ -105,6 +108,19 @@ START_TEST(stranger)
 	struct xlrbd__cookie cookie;
 
 	ck_assert(!xlrbd__cookie_parse(strangers[_i], &cookie));
+}
+END_TEST
+
+/* Written by somebody else, for a terminal to obey. */
+START_TEST(control_characters)
+{
+	struct xlrbd__cookie cookie;
+
+	ck_assert(xlrbd__cookie_parse("xlrbd1,held,w,x%1B[2J," ID
+				      ",1,51712," UUID
+				      ",0,,,a%1B[31m%c2%9bb%c3%a9", &cookie));
+	ck_assert_str_eq(cookie.host.name, "x?[2J");
+	ck_assert_str_eq(cookie.domain, "a?[31m??b\xc3\xa9");
 }
 END_TEST
 
@@ -129,6 +145,7 @@ Suite *cookie_suite(void)
 	tcase_add_test(tcase, stub_domain);
 	tcase_add_test(tcase, longest);
 	tcase_add_loop_test(tcase, stranger, 0, XLRBD__ARRAY_SIZE(strangers));
+	tcase_add_test(tcase, control_characters);
 	tcase_add_test(tcase, too_long);
 	suite_add_tcase(suite, tcase);
 	return suite;
