@@ -167,23 +167,34 @@ static int unlock_entry(struct unlock *u, const struct xlrbd__entry *entry)
 	return rc;
 }
 
+static bool is_tombstone(const struct xlrbd__entry *entry, const char *client)
+{
+	return !strcmp(entry->client, client) &&
+	       entry->cookie.state == XLRBD_FENCED;
+}
+
 /*
  * Those of one helper: pending and held, if it was killed in between.  Neither
- * goes if one may not.
+ * goes if one may not.  Tombstones bear the client of who took over: then they
+ * are meant, and not what that one holds.
  */
 static int unlock_client(struct unlock *u, const char *client)
 {
 	const struct xlrbd__entries *entries = &u->found->entries;
+	bool tombstones = false;
 	size_t i, n = 0;
 	int rc = 0;
 
 	if (u->found->rc)
 		return xlrbd__fail(u->ctx, u->found->rc, "%s",
 				   u->found->trouble);
+	for (i = 0; i < entries->n; i++)
+		tombstones |= is_tombstone(&entries->v[i], client);
 	for (i = 0; !rc && i < entries->n; i++) {
 		if (strcmp(entries->v[i].client, client) != 0)
 			continue;
-		rc = check_harmless(u, &entries->v[i].cookie);
+		if (!tombstones)
+			rc = check_harmless(u, &entries->v[i].cookie);
 		n++;
 	}
 	if (!n)
@@ -191,7 +202,8 @@ static int unlock_client(struct unlock *u, const char *client)
 				   "%s: no entry \"%s\"; see `xlrbd locks %s`",
 				   u->found->what, client, u->found->what);
 	for (i = 0; !rc && i < entries->n; i++)
-		if (!strcmp(entries->v[i].client, client))
+		if (tombstones ? is_tombstone(&entries->v[i], client) :
+				 !strcmp(entries->v[i].client, client))
 			rc = unlock_entry(u, &entries->v[i]);
 	return rc;
 }

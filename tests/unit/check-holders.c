@@ -288,6 +288,21 @@ START_TEST(unlock_both_of_a_helper)
 }
 END_TEST
 
+/* Who takes over holds the image itself, by the same client. */
+START_TEST(unlock_tombstone_of_a_taker)
+{
+	cookie.state = XLRBD_FENCED;
+	add_entry("client.9");
+	cookie.state = XLRBD_HELD;
+	cookie.mode = _i ? XLRBD_MODE_W : XLRBD_MODE_R;
+	add_entry("client.9");
+	ck_assert_int_eq(xlrbd_unlock(ctx, &one, "client.9"), 0);
+	ck_assert_uint_eq(fake.n_lockers, 1);
+	ck_assert_int_eq(tell(&one), 0);
+	ck_assert_ptr_nonnull(strstr(told, " held "));
+}
+END_TEST
+
 /* connect open-image open-pool list list watchers open-pool break */
 START_TEST(unlock_each_step_fails)
 {
@@ -321,6 +336,7 @@ Suite *holders_suite(void)
 	tcase_add_loop_test(tcase, unlock_no_such_entry, 0, 4);
 	tcase_add_test(tcase, unlock_needs_an_image);
 	tcase_add_loop_test(tcase, unlock_both_of_a_helper, 0, 2);
+	tcase_add_loop_test(tcase, unlock_tombstone_of_a_taker, 0, 2);
 	tcase_add_loop_test(tcase, unlock_each_step_fails, 0, 8);
 	suite_add_tcase(suite, tcase);
 	return suite;
