@@ -104,6 +104,8 @@ static void ignore_signals(void)
 
 	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		signal(signals[i], SIG_IGN);
+	/* Whoever ignores it has its children's exit codes lost, and ours. */
+	signal(SIGCHLD, SIG_DFL);
 }
 
 static int run(const struct command *command, char *path)

@@ -166,8 +166,12 @@ static int check_locking(struct checkup *c)
 	ours = time(NULL);
 	if (!r)
 		r = xlrbd__ceph_note_time(c->ceph, SCRATCH, &theirs);
-	if (!r || r == -EBUSY)
+	if (!r)
 		r = xlrbd__ceph_note_remove(c->ceph, SCRATCH);
+	if (r == -EBUSY)
+		return xlrbd__fail(c->ctx, r,
+				   "another check is trying them in %s, or was killed at that; try again in %d s",
+				   c->in.pool, XLRBD_TIMEOUT_MAX);
 	if (r < 0)
 		return xlrbd__ceph_fail(c->ctx, c->ceph, r,
 					"lock and write an object in",

@@ -157,6 +157,7 @@ int xlrbd_spec_set_defaults(struct xlrbd_ctx *ctx, struct xlrbd_spec *spec)
 	struct reading reading = { .ctx = ctx };
 	int rc;
 
+	xlrbd__begin(ctx);
 	rc = read_once(&reading);
 	if (!rc && !spec->pool) {
 		spec->pool = reading.default_pool;

@@ -16,7 +16,8 @@
  */
 #define STILL_MS	20
 
-static bool is_still(const struct xlrbd__device *device)
+/* 1, 0 or a negative errno value. */
+static int is_still(const struct xlrbd__device *device)
 {
 	char before[XLRBD__STAT_MAX], after[XLRBD__STAT_MAX];
 	struct xlrbd__deadline once;
@@ -26,29 +27,32 @@ static bool is_still(const struct xlrbd__device *device)
 	r = xlrbd__krbd_stat(device, before);
 	/* Unmapped: nothing can be under way. */
 	if (r == -ENOENT)
-		return true;
+		return 1;
 	if (r)
-		return false;
+		return r > 0 ? 0 : r;
 	xlrbd__deadline_set(&once, STILL_MS);
 	xlrbd__deadline_pause(&once, &pause_ms, STILL_MS);
-	return !xlrbd__krbd_stat(device, after) && !strcmp(before, after);
+	r = xlrbd__krbd_stat(device, after);
+	return r < 0 && r != -ENOENT ? r : !r && !strcmp(before, after);
 }
 
 static int drain_one(struct xlrbd_ctx *ctx, const struct xlrbd__record *record,
 		     const struct xlrbd__deadline *deadline)
 {
 	unsigned int pause_ms = 1;
+	int r;
 
 	if (record->device.id < 0)
 		return 0;
-	while (!is_still(&record->device))
+	while (!(r = is_still(&record->device)))
 		if (!xlrbd__deadline_pause(deadline, &pause_ms, 50))
 			return xlrbd__fail(ctx, -ETIMEDOUT,
 					   "/dev/rbd%d (%s/%s): requests are still in flight; is the cluster slow? See `ceph -s`",
 					   record->device.id,
 					   record->image.pool,
 					   record->image.name);
-	return 0;
+	return r > 0 ? 0 : xlrbd__fail(ctx, r, "look at /dev/rbd%d: %s",
+				       record->device.id, strerror(-r));
 }
 
 int xlrbd_drain(struct xlrbd_ctx *ctx, unsigned int domid,

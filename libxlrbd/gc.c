@@ -82,18 +82,37 @@ static bool has_record(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd)
 	return rc != -ENOENT;
 }
 
+static bool find_vbd(struct sweep *sweep, const struct xlrbd__cookie *cookie,
+		     struct xlrbd__vbd *vbd_out)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "backend/vbd/%u/%u", cookie->domid,
+		 cookie->devid);
+	return xlrbd__vbd_parse_path(sweep->ctx, path, vbd_out) == 0;
+}
+
+static bool has_vbd(struct sweep *sweep, const struct xlrbd__cookie *cookie)
+{
+	struct xlrbd__vbd vbd;
+	bool has;
+
+	if (!find_vbd(sweep, cookie, &vbd))
+		return true;
+	has = xlrbd__store_vbd_exists(sweep->store, &vbd);
+	xlrbd__vbd_dispose(&vbd);
+	return has;
+}
+
 /* An entry of this boot, whose vbd nobody knows any more. */
 static bool is_orphan(struct sweep *sweep, const struct xlrbd__image *image,
 		      const struct xlrbd__cookie *cookie)
 {
 	struct xlrbd__image mapped = *image;
 	struct xlrbd__vbd vbd;
-	char path[64];
 	bool known;
 
-	snprintf(path, sizeof(path), "backend/vbd/%u/%u", cookie->domid,
-		 cookie->devid);
-	if (xlrbd__vbd_parse_path(sweep->ctx, path, &vbd) < 0)
+	if (!find_vbd(sweep, cookie, &vbd))
 		return false;
 	/* A record has the entry's fate in its hands, and a live add has one. */
 	known = xlrbd__store_vbd_exists(sweep->store, &vbd) ||
@@ -107,8 +126,13 @@ static bool is_orphan(struct sweep *sweep, const struct xlrbd__image *image,
 static bool is_dead(struct sweep *sweep, const char *what,
 		    const struct xlrbd__cookie *cookie)
 {
-	if (!xlrbd__store_domain_exists(sweep->store, cookie->domid,
-					cookie->uuid))
+	/* In a driver domain nobody knows its UUID. */
+	bool lives = !strcmp(cookie->uuid, XLRBD__NO_UUID) ?
+		     has_vbd(sweep, cookie) :
+		     xlrbd__store_domain_exists(sweep->store, cookie->domid,
+						cookie->uuid);
+
+	if (!lives)
 		return true;
 	xlrbd__log(sweep->ctx, LOG_WARNING,
 		   "%s: taken over from domain %s (%u) while this host was cut off: its disk is dead; run `xl destroy %u`, and never migrate it",

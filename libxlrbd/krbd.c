@@ -57,7 +57,7 @@ int xlrbd__krbd_check(struct xlrbd_ctx *ctx, const struct xlrbd__image *image,
 
 static bool attribute_is(const char *dir, const char *name, const char *value)
 {
-	char text[1024];
+	char text[4096];	/* as long as sysfs has any */
 
 	return xlrbd__file_read(dir, name, text, sizeof(text)) == 0 &&
 	       !strcmp(text, value);

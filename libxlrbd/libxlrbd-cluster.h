@@ -197,7 +197,8 @@ typedef void xlrbd_check_fn(void *data, const char *what, bool ok,
  *
  * Looks at this host's kernel and xenstore, then at the cluster; writes an
  * object of its own to the pool and removes it, and fences an address that
- * belongs to nobody for a minute.  Blocks for pool->timeout_s seconds at most.
+ * belongs to nobody for 20 seconds.  Blocks for pool->timeout_s seconds at
+ * most, and 3 more for monitors that take no connection.
  *
  * Return: how many things are in trouble.
  */

@@ -4,9 +4,10 @@
  *
  * Every function that can fail returns 0 or a negative errno value and keeps
  * one sentence about the failure in the context; see xlrbd_error().  The
- * library never prints, never exits, never changes signal handling and leaves
- * no thread of its own behind (librados does, while connected).  A context must
- * not be used by two threads at once; different contexts are independent.
+ * library never prints, never exits and never changes signal handling.  It
+ * leaves no thread behind but one that waits for a cluster that did not answer
+ * in time.  A context must not be used by two threads at once; different
+ * contexts are independent.
  *
  * This header is about one disk; libxlrbd-cluster.h is about all that are in
  * the cluster.
@@ -197,7 +198,9 @@ int xlrbd_disk_check(struct xlrbd_ctx *ctx, const char *domain,
  *
  * Reads the target, takes the image's lock for the domain, maps the image and
  * publishes the device to the block backend.  On failure everything is
- * undone.  A disk that is published already is a success.
+ * undone, but for a disk that was prepared for a domain that arrives, which
+ * whoever receives the domain undoes.  A disk that is published already is a
+ * success.
  *
  * Needs CAP_SYS_ADMIN, and xenstore.  Blocks for timeout= seconds of the
  * target (XLRBD_TIMEOUT_DEFAULT) at most.
@@ -240,7 +243,8 @@ int xlrbd_vbd_remove(struct xlrbd_ctx *ctx, const char *path);
  * script has exited (xen: libxl_device.c, device_hotplug_child_death_cb()).
  * The guest can read them.
  *
- * Return: 0 or a negative errno value, with xlrbd_error() left as it was.
+ * Return: 0 or a negative errno value, with what xlrbd_error() said of an
+ * earlier failure left as it was.
  */
 int xlrbd_vbd_report(struct xlrbd_ctx *ctx, const char *path,
 		     const char *message);

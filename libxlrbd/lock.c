@@ -93,13 +93,13 @@ static int refuse(struct xlrbd_ctx *ctx, const char *what,
 
 static int refuse_foreign(struct xlrbd_ctx *ctx, const char *what,
 			  const char *name,
-			  const struct xlrbd__lockers *lockers)
+			  const struct xlrbd__lockers *lockers, size_t i)
 {
 	return xlrbd__fail(ctx, -EBUSY,
 			   "%s: locked by somebody else: %s has %s entry \"%s\" (tag \"%s\") from %s at %s; see `rbd lock ls` and `rbd lock rm`",
 			   what, name, lockers->exclusive ? "exclusive" :
-			   "shared", lockers->v[0].cookie, lockers->tag,
-			   lockers->v[0].client, lockers->v[0].addr);
+			   "shared", lockers->v[i].cookie, lockers->tag,
+			   lockers->v[i].client, lockers->v[i].addr);
 }
 
 /* The worst counts, so whoever is pending decides before the held ones go. */
@@ -146,7 +146,8 @@ static int judge(struct round *round, const char *name,
 	    !strcmp(locker->cookie, round->lock->pending))
 		return GRANTED;
 	if (!xlrbd__cookie_parse(locker->cookie, &other))
-		return refuse_foreign(round->ctx, round->what, name, lockers);
+		return refuse_foreign(round->ctx, round->what, name, lockers,
+				      i);
 	if (xlrbd__lock_bars(&other, round->me))
 		return refuse(round->ctx, round->what, &other);
 	if (!xlrbd__lock_conflicts(round->me, &other))
@@ -181,7 +182,7 @@ static int look_at(struct round *round, const char *name)
 	if (!lockers.n || !strcmp(lockers.tag, TAG_MANAGED))
 		r = GRANTED;
 	else if (lockers.exclusive || strcmp(lockers.tag, XLRBD__LOCK_TAG) != 0)
-		r = refuse_foreign(round->ctx, round->what, name, &lockers);
+		r = refuse_foreign(round->ctx, round->what, name, &lockers, 0);
 	for (i = 0; r >= 0 && i < lockers.n; i++) {
 		if (!strcmp(lockers.tag, TAG_MANAGED))
 			break;

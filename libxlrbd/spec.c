@@ -15,8 +15,8 @@
 #include "internal.h"
 
 /*
- * The longest snapshot name krbd takes (linux: RBD_MAX_SNAP_NAME_LEN); used
- * for every name.
+ * Longer than names are.  Of snapshots krbd refuses more than 250 by itself
+ * (linux: RBD_MAX_SNAP_NAME_LEN).
  */
 #define NAME_LENGTH_MAX	510
 /*
@@ -181,6 +181,7 @@ int xlrbd_spec_parse(struct xlrbd_ctx *ctx, const char *target,
 	char *copy, *rest, *text;
 	int rc;
 
+	xlrbd__begin(ctx);
 	memset(spec_out, 0, sizeof(*spec_out));
 	if (!*target)
 		return xlrbd__fail(ctx, -EINVAL,

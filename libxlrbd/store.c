@@ -167,11 +167,12 @@ int xlrbd__store_read_vbd(struct xlrbd_ctx *ctx, struct xlrbd__store *store,
 	return 0;
 }
 
+/* What cannot be read may be there. */
 static bool exists(struct xlrbd__store *store, xs_transaction_t t,
 		   const char *path)
 {
 	char *frontend = read_node(store, t, "%s/frontend", path);
-	bool found = frontend != NULL;
+	bool found = frontend || errno != ENOENT;
 
 	free(frontend);
 	return found;
@@ -180,11 +181,14 @@ static bool exists(struct xlrbd__store *store, xs_transaction_t t,
 bool xlrbd__store_domain_exists(struct xlrbd__store *store,
 				unsigned int domid, const char *uuid)
 {
-	char path[48], vm[64];
+	char vm[64], *text;
+	bool found;
 
-	snprintf(path, sizeof(path), "/local/domain/%u", domid);
 	snprintf(vm, sizeof(vm), "/vm/%s", uuid);
-	return node_is(store, XBT_NULL, path, "vm", vm);
+	text = read_node(store, XBT_NULL, "/local/domain/%u/vm", domid);
+	found = text ? !strcmp(text, vm) : errno != ENOENT;
+	free(text);
+	return found;
 }
 
 bool xlrbd__store_vbd_exists(struct xlrbd__store *store,
