@@ -89,9 +89,10 @@ static int make_image(struct attach *a)
 	int rc;
 
 	if (a->only_look) {
+		rc = xlrbd__ceph_enter(a->ctx, a->ceph, &a->record.spec,
+				       &a->record.image);
 		a->record.image.data_pool_id = -1;
-		return xlrbd__ceph_enter(a->ctx, a->ceph, &a->record.spec,
-					 &a->record.image);
+		return rc;
 	}
 	if (a->must_exist)
 		return xlrbd__fail(a->ctx, -ENOENT,

@@ -79,6 +79,8 @@ START_TEST(not_made_yet)
 	disk.target = "rbd:web1,clone=gold/debian@v1";
 	ck_assert_int_eq(look(), 0);
 	ck_assert_str_eq(fake.images, "");
+	/* The pool that it will be in. */
+	ck_assert_ptr_nonnull(strstr(fake.journal, "enter krbd-check check-full"));
 	/* Nor made again. */
 	disk.target = "rbd:web1,clone=gold/debian@v1,ephemeral";
 	strcpy(fake.images, "web1,");
