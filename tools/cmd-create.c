@@ -153,10 +153,22 @@ int domain_start(struct session *s, const char *json, const char *name,
 	file_name(name, file);
 	fd = run_file_take(file, true);
 	if (fd < 0)
-		return fail("%s: is being created by another process", name);
+		return errno == EWOULDBLOCK ?
+		       fail("%s: is being created by another process", name) :
+		       fail(XLRBD_RUN_DIR "/%s: %m", file);
 	rc = create(s, json, name, paused, domid_out);
 	run_file_drop(file, fd);
 	return rc;
+}
+
+static int tell(struct session *s, const char *name, unsigned int domid,
+		const char *how)
+{
+	if (s->json)
+		return print_row(s, json_pack("{s:s s:i}", "domain", name,
+					      "domid", (int)domid));
+	printf("%s: %s %u\n", name, how, domid);
+	return DONE;
 }
 
 static int start(struct session *s, const char *name, const char *json)
@@ -165,10 +177,10 @@ static int start(struct session *s, const char *name, const char *json)
 	int rc;
 
 	rc = domain_start(s, json, name, s->given & OPT_PAUSED, &domid);
+	if (!rc)
+		rc = tell(s, name, domid, "domain");
 	if (rc)
 		return rc;
-	if (!s->json)
-		printf("%s: domain %u\n", name, domid);
 	fflush(stdout);
 	return s->given & OPT_CONSOLE ?
 	       domain_act(DOMAIN_CONSOLE, domid, name) : DONE;
@@ -189,8 +201,9 @@ int cmd_create(struct session *s, int argc, char **argv)
 	if (!rc)
 		rc = domain_find(name, &domid);
 	if (!rc && domid != NO_DOMAIN) {
-		printf("%s: runs here already, as domain %u\n", name, domid);
-		rc = monitor_adopt(domid, name);
+		rc = tell(s, name, domid, "runs here already, as domain");
+		if (!rc)
+			rc = monitor_adopt(domid, name);
 	} else if (!rc) {
 		rc = check_nowhere_else(s, name);
 		if (!rc)

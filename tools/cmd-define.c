@@ -143,7 +143,11 @@ static int store(struct session *s, const char *name, char *text,
 		else if (xlrbd_definition_store(s->ctx, &s->where, &d) < 0)
 			rc = fail_ctx(s);
 	}
-	if (!rc && !s->json)
+	if (!rc && s->json)
+		rc = print_row(s, json_pack("{s:s s:I s:s}", "domain", name,
+					    "version", (json_int_t)d.version,
+					    "uuid", d.uuid));
+	else if (!rc)
 		printf("%s: version %" PRIu64 "\n", name, d.version);
 	xlrbd_definition_dispose(&before);
 	xlrbd_definition_dispose(&d);

@@ -46,11 +46,14 @@ int cmd_locks(struct session *s, int argc, char **argv)
 	everywhere.pool = everywhere.ns = NULL;
 	if (!argc && xlrbd_holders(s->ctx, &everywhere, add_row, rows) < 0)
 		rc = fail_ctx(s);
-	for (i = 0; !rc && i < argc; i++)
-		rc = add_image(s, argv[i], rows);
-	if (!rc)
-		return print_rows(s, rows, columns, ARRAY_SIZE(columns));
-	json_decref(rows);
+	/* One that is not understood does not hide the others. */
+	for (i = 0; i < argc; i++)
+		if (add_image(s, argv[i], rows))
+			rc = FAILED;
+	if (!rc || json_array_size(rows))
+		rc |= print_rows(s, rows, columns, ARRAY_SIZE(columns));
+	else
+		json_decref(rows);
 	return rc;
 }
 

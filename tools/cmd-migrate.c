@@ -216,6 +216,7 @@ static int check_xen(const json_t *theirs, const json_t *ours)
 
 static int refuse(struct move *m)
 {
+	show(m, NULL);
 	tell_failures();
 	if (m->s->given & OPT_DRY_RUN)
 		return fail("%s: %s would not take it: %s", m->name, m->host,
@@ -265,13 +266,9 @@ static int move_with(struct move *m, const char *how)
 static int print_result(struct move *m, bool moved)
 {
 	const json_t *row = m->row;
-	json_t *rows;
 
-	if (m->s->json) {
-		rows = json_array();
-		json_array_append(rows, m->row);
-		return print_rows(m->s, rows, NULL, 0);
-	}
+	if (m->s->json)
+		return print_row(m->s, json_incref(m->row));
 	if (!moved) {
 		printf("%s: %s would take it\n", m->name, m->host);
 		return DONE;
@@ -303,7 +300,13 @@ static int migrate(struct session *s, const char *name, unsigned int domid)
 	char here[65] = "";
 	int rc;
 
+	gethostname(here, sizeof(here) - 1);
+	m.row = json_pack("{s:s s:s s:s}", "domain", name, "from", here, "to",
+			  host);
 	if (is_this_host(host)) {
+		if (s->json)
+			return print_row(s, m.row);
+		json_decref(m.row);
 		printf("%s: runs on %s already\n", name, host);
 		return DONE;
 	}
@@ -312,9 +315,6 @@ static int migrate(struct session *s, const char *name, unsigned int domid)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	gethostname(here, sizeof(here) - 1);
-	m.row = json_pack("{s:s s:s s:s}", "domain", name, "from", here, "to",
-			  host);
 	rc = move_with(&m, how);
 	if (!rc)
 		rc = print_result(&m, !(s->given & OPT_DRY_RUN));

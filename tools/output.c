@@ -138,6 +138,15 @@ int print_rows(const struct session *s, json_t *rows,
 	return rc;
 }
 
+int print_row(const struct session *s, json_t *row)
+{
+	json_t *rows = json_array();
+
+	if (json_array_append_new(rows, row) < 0)
+		return fail("out of memory");
+	return print_rows(s, rows, NULL, 0);
+}
+
 int finish_output(void)
 {
 	if (fflush(stdout) || ferror(stdout))

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <locale.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,8 @@ static const struct {
 
 static char failure[2048];
 static bool keep;
+/* evacuate moves several at a time. */
+static pthread_mutex_t failing = PTHREAD_MUTEX_INITIALIZER;
 
 int fail(const char *format, ...)
 {
@@ -108,11 +111,13 @@ int fail(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	pthread_mutex_lock(&failing);
 	memcpy(failure, text, sizeof(failure));
 	if (!keep) {
 		fflush(stdout);
 		fprintf(stderr, "xlrbd: %s\n", failure);
 	}
+	pthread_mutex_unlock(&failing);
 	return FAILED;
 }
 

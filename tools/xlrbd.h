@@ -118,6 +118,8 @@ struct column {
  */
 int print_rows(const struct session *s, json_t *rows,
 	       const struct column *columns, size_t n) CHECKED;
+/* With --json: an array of just @row, which it takes over. */
+int print_row(const struct session *s, json_t *row) CHECKED;
 /* The text of @row's @key, "" if there is none. */
 const char *text_of(const json_t *row, const char *key);
 /* The number, 0 if there is none. */
@@ -306,5 +308,7 @@ char *program_start(const char *const argv[]) CHECKED;
 pid_t program_open(const char *const argv[], int *in, int *out) CHECKED;
 /* Its exit code, or -1. */
 int program_wait(pid_t pid);
+/* It is to end by itself; after @patience_ms it is asked to. */
+void program_end(pid_t pid, int64_t patience_ms);
 
 #endif /* XLRBD_TOOL_H */

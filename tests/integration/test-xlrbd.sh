@@ -47,6 +47,10 @@ who_runs_where() {
 	table="^IMAGE +MODE +STATE +LIFE +DOMAIN +HOST +SINCE +ADDRESS +ENTRY *"$'\n'
 	table+="rbd/db +w +held +alive +db +xen2 +$WHEN +10\.78\.0\.12:0/[0-9]+ +client\.[0-9]+\$"
 	expect_match "$OUT" "$table"
+	# What is not understood does not hide the others.
+	xlrbd 1 locks db 'rbd:%' root
+	expect_eq "$RC $(grep -c '^rbd/' <<<"$OUT")" "1 2" "rows beside a name that is none: $OUT"
+	expect_match "$ERR" '^xlrbd: target: ' "what is said of that name"
 	# A part of a name is another name.
 	refuses 'web: no host holds a disk for it' 1 where web
 	xlrbd 1 where --json nobody

@@ -50,7 +50,9 @@ monitor_killed() {
 stopped() {
 	root_image root
 	define 1 web1 "$(disk rbd:root)" >/dev/null
-	x 1 'rm -f /var/log/xen/console/guest-web1*.log; xlrbd create --paused web1'
+	x 1 'rm -f /var/log/xen/console/guest-web1*.log'
+	expect_eq "$(x 1 'xlrbd create --paused --json web1' | jq -r '.[] | "\(.domain) \(.domid)"')" "web1 $(x 1 'xl domid web1')"
+	expect_eq "$(x 1 'xlrbd create --json web1' | jq -r '.[].domid')" "$(x 1 'xl domid web1')" "the one that is there"
 	expect_match "$(x 1 'xl list web1')" " [rb-]{2}p--- "
 	x 1 'xlrbd unpause web1'
 	"$LAB" guestwait xen1 web1 "lab: guest up" $PATIENCE
