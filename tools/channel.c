@@ -27,6 +27,8 @@ enum { MESSAGE = 'm', STREAM = 's', STREAM_END = 'e', ALIVE = 'a' };
 #define ALIVE_MS	5000
 /* The other end is gone when it has not even said that it is there. */
 #define SILENCE_MS	30000
+/* How long ssh, and who is behind it, may take to end. */
+#define GOODBYE_MS	10000
 
 struct pump {
 	pthread_t thread;
@@ -160,6 +162,14 @@ static bool is_silent(const struct channel *ch, int64_t heard)
 	return !ch->ssh && now_ms() - heard > SILENCE_MS;
 }
 
+/* Between two signs of life, or until @end. */
+static int pause_ms(int64_t end)
+{
+	int64_t left = end - now_ms();
+
+	return left > ALIVE_MS ? ALIVE_MS : left > 0 ? left : 0;
+}
+
 json_t *channel_receive(struct channel *ch, int64_t patience_ms)
 {
 	int64_t end = now_ms() + patience_ms, heard = now_ms();
@@ -168,7 +178,7 @@ json_t *channel_receive(struct channel *ch, int64_t patience_ms)
 	size_t n;
 
 	while (type == ALIVE) {
-		while (!wait_for(ch->in, POLLIN, ALIVE_MS))
+		while (!wait_for(ch->in, POLLIN, pause_ms(end)))
 			if (now_ms() >= end || is_silent(ch, heard) ||
 			    !send_header(ch, ALIVE, 0))
 				return NULL;
@@ -360,6 +370,6 @@ void channel_close(struct channel *ch)
 	ch->in = ch->out = -1;
 	channel_end_stream(ch);
 	if (ch->ssh > 0)
-		program_wait(ch->ssh);
+		program_end(ch->ssh, GOODBYE_MS);
 	ch->ssh = 0;
 }

@@ -90,6 +90,53 @@ static int prepare(struct arrival *a)
 	return DONE;
 }
 
+/*
+ * "This one was never told to run": only with that note may the copy at the
+ * source go on later.  What ran here, and is gone, has left it behind.
+ */
+static void untold_name(const char *uuid, char out[64])
+{
+	snprintf(out, 64, "untold-%s", uuid);
+}
+
+static int note_untold(const char *uuid)
+{
+	char name[64];
+	int fd;
+
+	untold_name(uuid, name);
+	fd = run_file_take(name, true);
+	if (fd < 0)
+		return fail(XLRBD_RUN_DIR "/%s: %m", name);
+	close(fd);
+	return DONE;
+}
+
+static bool is_untold(const char *uuid)
+{
+	char name[64];
+	int fd;
+
+	untold_name(uuid, name);
+	fd = run_file_take(name, false);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* False if it is still there. */
+static bool forget_untold(const char *uuid)
+{
+	char name[64];
+	int fd;
+
+	untold_name(uuid, name);
+	fd = run_file_take(name, false);
+	if (fd >= 0)
+		run_file_drop(name, fd);
+	return !is_untold(uuid);
+}
+
 static bool say(struct arrival *a, const char *what)
 {
 	return channel_send(&a->ch, json_pack("{s:s s:i}", "state", what,
@@ -109,8 +156,11 @@ static int hear(struct arrival *a, const char *what, int64_t patience_ms)
 /* From here on the domain is this host's, whatever happens to us. */
 static int run_domain(struct arrival *a, int *monitor)
 {
-	int rc = domain_rename(a->domid, a->name);
+	int rc = forget_untold(a->uuid) ? DONE :
+		 fail("%s: its note in " XLRBD_RUN_DIR " stays", a->name);
 
+	if (!rc)
+		rc = domain_rename(a->domid, a->name);
 	if (!rc)
 		rc = monitor_expect(a->domid, monitor);
 	if (!rc)
@@ -140,8 +190,10 @@ static int come_live(struct arrival *a)
 	rc = domain_receive(a->config, a->domid, fd);
 	close(fd);
 	/* Without its end the stream would not be. */
-	if (rc)
+	if (rc) {
+		forget_untold(a->uuid);
 		return rc;
+	}
 	channel_end_stream(&a->ch);
 	rc = say(a, "restored") ? hear(a, "go", PATIENCE_MS) : FAILED;
 	if (!rc)
@@ -197,6 +249,8 @@ static int come(struct arrival *a)
 			rc = fail_ctx(a->s);
 		a->disks = NULL;
 	}
+	if (!rc && live)
+		rc = note_untold(a->uuid);
 	if (!rc && !say(a, "ready"))
 		rc = FAILED;
 	if (!rc && live)
@@ -249,7 +303,7 @@ int cmd_receive(struct session *s, int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	/* Sentences go to whoever asked us; others' output goes to stderr. */
+	/* Sentences go to whoever asked us, others' output to a log. */
 	keep_failures();
 	signal(SIGPIPE, SIG_IGN);
 	if (!keep_pipes_from_children(&a.ch))
@@ -289,8 +343,9 @@ int cmd_arrived(struct session *s, int argc, char **argv)
 {
 	const char *name = argv[0], *uuid = argv[1];
 	struct xlrbd_arrival *lock;
-	unsigned int domid;
+	unsigned int domid = NO_DOMAIN;
 	char *now = NULL;
+	bool untold;
 	int rc;
 
 	(void)argc;
@@ -310,8 +365,13 @@ int cmd_arrived(struct session *s, int argc, char **argv)
 		if (!rc)
 			rc = monitor_adopt(domid, name);
 	}
+	untold = domid == NO_DOMAIN && is_untold(uuid);
 	if (!rc)
-		puts(domid == NO_DOMAIN ? "gone" : "running");
+		puts(domid != NO_DOMAIN ? "running" :
+		     untold ? "untold" : "ended");
+	/* It is asked once; whoever has not heard it takes no risk. */
+	if (!rc && untold && !finish_output())
+		forget_untold(uuid);
 	free(now);
 	if (xlrbd_arrival_end(lock) < 0 && !rc)
 		rc = fail_ctx(s);

@@ -77,6 +77,18 @@ static int go_on_here(struct departure *d)
 	return rc ? rc : domain_rename(d->domid, d->name);
 }
 
+/* Nobody knows, or nobody has it: then it takes a human to end this copy. */
+static int fail_unknown(const struct departure *d, bool ended)
+{
+	if (ended)
+		return fail("%s: has run on %s, or that host was started anew, and is not there any more: what the copy here, domain %u, remembers may be of before that, so it stays suspended, as %s" MIGRATED_AWAY ".  Where it is tells `xlrbd where %s`; to start it from its disks: `xl destroy %u`, then `xlrbd create %s`",
+			    d->name, d->host, d->domid, d->name, d->name,
+			    d->domid, d->name);
+	return fail("%s: has it arrived on %s?  That is not known, so the copy here stays suspended as domain %u, %s" MIGRATED_AWAY "; any xlrbd command for it asks again.  If %s is dead for good: `xl destroy %u`, `xlrbd takeover %s`, `xlrbd create %s`",
+		    d->name, d->host, d->domid, d->name, d->host, d->domid,
+		    d->name, d->name);
+}
+
 static int ask(struct session *s, struct departure *d, bool *arrived)
 {
 	char *command, *output, *name;
@@ -89,15 +101,9 @@ static int ask(struct session *s, struct departure *d, bool *arrived)
 		return fail("out of memory");
 	}
 	rc = remote_output(s, d->host, command, &output);
-	if (!rc && strcmp(output, "running\n") != 0 &&
-	    strcmp(output, "gone\n") != 0)
-		rc = FAILED;
-	if (rc)
-		rc = fail("%s: has it arrived on %s?  That is not known, so the copy here stays suspended as domain %u, %s" MIGRATED_AWAY "; any xlrbd command for it asks again.  If %s is dead for good: `xl destroy %u`, `xlrbd takeover %s`, `xlrbd create %s`",
-			  d->name, d->host, d->domid, d->name, d->host,
-			  d->domid, d->name, d->name);
-	else
-		*arrived = *output == 'r';
+	*arrived = !rc && !strcmp(output, "running\n");
+	if (rc || (!*arrived && strcmp(output, "untold\n") != 0))
+		rc = fail_unknown(d, !rc && !strcmp(output, "ended\n"));
 	free(output);
 	free(command);
 	free(name);
@@ -146,32 +152,41 @@ struct wanted {
 	const char *name;	/* NULL: all */
 };
 
+/* With that file locked: what it says now is the last that it says. */
+static int settle_locked(struct session *s, const char *file, int fd)
+{
+	json_t *json = run_file_read(file);
+	struct departure d = {
+		.name = text_of(json, "name"), .uuid = text_of(json, "uuid"),
+		.host = text_of(json, "host"), .file = fd,
+	};
+	int rc = DONE;
+
+	if (sscanf(file, FILE_NAME, &d.domid) == 1)
+		rc = settle(s, &d, text_of(json, "phase"));
+	if (rc)
+		close(fd);
+	else
+		departure_end(&d);
+	json_decref(json);
+	return rc;
+}
+
 static int settle_file(void *data, const char *file)
 {
 	const struct wanted *wanted = data;
 	json_t *json = run_file_read(file);
-	struct departure d = {
-		.name = text_of(json, "name"), .uuid = text_of(json, "uuid"),
-		.host = text_of(json, "host"), .file = -1,
-	};
-	int rc = DONE;
+	const char *name = text_of(json, "name");
+	int fd, rc = DONE;
 
-	if (sscanf(file, FILE_NAME, &d.domid) != 1 ||
-	    (wanted->name && strcmp(wanted->name, d.name) != 0)) {
-		json_decref(json);
-		return DONE;
-	}
-	d.file = run_file_take(file, false);
-	if (d.file >= 0) {
-		rc = settle(wanted->s, &d, text_of(json, "phase"));
-		if (rc)
-			close(d.file);
-		else
-			departure_end(&d);
-	} else if (wanted->name && errno == EWOULDBLOCK) {
-		rc = fail("%s: is being migrated to %s by process %lld",
-			  d.name, d.host,
-			  (long long)number_of(json, "pid"));
+	if (!wanted->name || !strcmp(wanted->name, name)) {
+		fd = run_file_take(file, false);
+		if (fd >= 0)
+			rc = settle_locked(wanted->s, file, fd);
+		else if (wanted->name && errno == EWOULDBLOCK)
+			rc = fail("%s: is being migrated to %s by process %lld",
+				  name, text_of(json, "host"),
+				  (long long)number_of(json, "pid"));
 	}
 	json_decref(json);
 	return rc;

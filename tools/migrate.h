@@ -26,7 +26,7 @@
 #include "libxlrbd-migrate.h"
 #include "xlrbd.h"
 
-#define PROTOCOL	1
+#define PROTOCOL	2
 /* As xl calls the two copies; others know them by these names. */
 #define INCOMING	"--incoming"
 #define MIGRATED_AWAY	"--migratedaway"

@@ -244,7 +244,8 @@ static int wait_resumed(struct monitor *m)
 		nanosleep(&second, NULL);
 		libxl_dominfo_init(&info);
 		r = libxl_domain_info(m->xl.ctx, &info, m->domid);
-		suspended = info.shutdown;
+		suspended = info.shutdown && info.shutdown_reason ==
+					     LIBXL_SHUTDOWN_REASON_SUSPEND;
 		libxl_dominfo_dispose(&info);
 	} while (!r && suspended);
 	if (r)

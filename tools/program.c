@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,23 @@ int program_wait(pid_t pid)
 		if (errno != EINTR)
 			return -1;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void program_end(pid_t pid, int64_t patience_ms)
+{
+	int64_t end = now_ms() + patience_ms;
+	siginfo_t info = { .si_pid = 0 };
+
+	/* Left to be reaped below. */
+	while (!waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) &&
+	       !info.si_pid) {
+		if (now_ms() >= end) {
+			kill(pid, SIGTERM);
+			break;
+		}
+		poll(NULL, 0, 20);
+	}
+	program_wait(pid);
 }
 
 int program_run(const char *const argv[])

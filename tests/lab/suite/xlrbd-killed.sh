@@ -186,6 +186,33 @@ both_after_go() {
 	at_home "$TO"
 }
 
+# Before the source has heard of it, the guest has run there and is no more: the old copy's memory is of before that.
+ended_after_go() {
+	local told
+
+	find_guest
+	hold_go
+	signal "$FROM" KILL migrate
+	signal "$TO" CONT receive
+	failed
+	goes_on "$TO"
+	told=$(ticks "$TO")
+	x "$TO" "xlrbd destroy web1"
+	expect_fail x "$FROM" "xlrbd gc 2>&1"
+	echo "note: $OUTPUT"
+	expect_match "$OUTPUT" "xlrbd: web1: has run on xen$TO, .*stays suspended, as web1--migratedaway.*xl destroy $DOMID"
+	expect_fail x "$FROM" "xlrbd create /root/web1.cfg 2>&1"
+	suspended || fail "it is not suspended on xen$FROM"
+	verify_crashed "$told"
+	x "$FROM" "xl destroy $DOMID"
+	# From its disks, as after a power failure.
+	x "$FROM" "rm -f /var/log/xen/console/guest-web1*.log; xlrbd create /root/web1.cfg"
+	"$LAB" guestwait "xen$FROM" web1 "lab: guest up" $PATIENCE
+	x "$FROM" "xlrbd shutdown --wait web1"
+	nothing_left root
+	drop_image root
+}
+
 link_in_copy() {
 	find_guest
 	migrate "xen$TO"
@@ -312,6 +339,7 @@ t "the destination's xlrbd killed during the copy" receive_in_copy
 t "the destination's xlrbd killed when the guest is suspended" receive_before_go
 t "the destination's xlrbd killed when it was told to go" receive_after_go
 t "both killed when go was said" both_after_go
+t "it has run there and ended before the source hears of it" ended_after_go
 t "the link cut during the copy" link_in_copy
 t "the destination stands still during the copy" destination_hangs_in_copy
 t "the destination loses power during the copy" destination_off_in_copy
