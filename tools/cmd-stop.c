@@ -90,13 +90,25 @@ int where_it_is(struct session *s, const char *name, here_fn *fn)
 	return rc;
 }
 
-/* Entries that this host still has for the domain. */
+/* Of a vbd, not a lock: it goes when the disk is unmapped and released. */
+static int count_record(void *data, const char *file)
+{
+	if (!strchr(file, '.'))
+		++*(size_t *)data;
+	return DONE;
+}
+
+/*
+ * Disks that this host still has for the domain: entries, or records if the
+ * image cannot be looked at.
+ */
 static int count_ours(struct session *s, const char *name,
 		      unsigned int domid, size_t *n_out)
 {
+	size_t i, records = 0;
+	char prefix[32];
 	const json_t *row;
 	json_t *rows;
-	size_t i;
 	int rc;
 
 	rc = find_domains(s, name, &rows);
@@ -110,7 +122,11 @@ static int count_ours(struct session *s, const char *name,
 			*n_out += json_array_size(json_object_get(row,
 								  "disks"));
 	json_decref(rows);
-	return DONE;
+	snprintf(prefix, sizeof(prefix), "vbd-%u-", domid);
+	rc = run_files(prefix, count_record, &records);
+	if (records > *n_out)
+		*n_out = records;
+	return rc;
 }
 
 /* The domain gone, its disks unmapped, its entries withdrawn. */
