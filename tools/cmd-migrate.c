@@ -122,11 +122,14 @@ static int go_on_here(struct move *m)
 /* After "go": only the destination knows. */
 static int ask(struct move *m)
 {
+	char *why = strdup(last_failure());
 	bool arrived = false;
 	int rc;
 
 	channel_close(&m->ch);
 	tell_failures();
+	fail("%s: %s; asking what has become of it", m->name, why);
+	free(why);
 	rc = departure_settle(m->s, &m->departure, &arrived);
 	if (rc)
 		return rc;
@@ -216,13 +219,16 @@ static int check_xen(const json_t *theirs, const json_t *ours)
 
 static int refuse(struct move *m)
 {
+	bool stands = domain_is_paused(m->domid) ||
+		      domain_is_suspended(m->domid);
+
 	show(m, NULL);
 	tell_failures();
 	if (m->s->given & OPT_DRY_RUN)
 		return fail("%s: %s would not take it: %s", m->name, m->host,
 			    last_failure());
 	return fail("%s: not migrated: %s%s", m->name, last_failure(),
-		    domain_is_paused(m->domid) ? "" : "; it goes on here");
+		    stands ? "" : "; it goes on here");
 }
 
 static int move_with(struct move *m, const char *how)
@@ -234,6 +240,9 @@ static int move_with(struct move *m, const char *how)
 	keep_failures();
 	show(m, "asking the other host");
 	rc = domain_offer(m->s, m->domid, !(m->s->given & OPT_COLD), &domain);
+	/* Of an earlier migration, by whatever name it is called. */
+	if (!rc && domain_is_suspended(m->domid))
+		rc = fail("is suspended; run `xlrbd gc`");
 	if (!rc && domain_is_paused(m->domid))
 		rc = fail("is paused; `xlrbd unpause %s` first", m->name);
 	if (!rc)
@@ -245,6 +254,7 @@ static int move_with(struct move *m, const char *how)
 	if (!rc)
 		rc = offer(m, how, domain);
 	m->departure.uuid = text_of(domain, "uuid");
+	m->departure.id = text_of(domain, "id");
 	if (!rc && live)
 		rc = departure_begin(&m->departure);
 	if (rc)
@@ -291,7 +301,7 @@ static int migrate(struct session *s, const char *name, unsigned int domid)
 	struct move m = {
 		.s = s, .name = name, .host = host, .domid = domid,
 		.ch = { .in = -1, .out = -1 },
-		.departure = { domid, name, "", host, -1 },
+		.departure = { domid, name, "", host, "", -1 },
 		.sending = { .name = name, .show = isatty(STDERR_FILENO) },
 		.begin_ms = now_ms(),
 	};

@@ -28,7 +28,7 @@ struct arrival {
 	struct session *s;
 	struct channel ch;
 	json_t *offer;
-	const char *name, *uuid, *config, *how;
+	const char *name, *uuid, *id, *config, *how;
 	struct xlrbd_arrival *disks;
 	unsigned int domid;
 };
@@ -91,41 +91,45 @@ static int prepare(struct arrival *a)
 }
 
 /*
- * "This one was never told to run": only with that note may the copy at the
- * source go on later.  What ran here, and is gone, has left it behind.
+ * "Of this migration it was never told to run": only with that note may the
+ * copy at the source go on later.  What ran here, and is gone, has left none,
+ * and a later migration of the domain has another id.
  */
 static void untold_name(const char *uuid, char out[64])
 {
 	snprintf(out, 64, "untold-%s", uuid);
 }
 
-static int note_untold(const char *uuid)
+static int note_untold(const char *uuid, const char *id)
 {
+	json_t *json = json_pack("{s:s}", "id", id);
 	char name[64];
-	int fd;
+	int fd, rc;
 
 	untold_name(uuid, name);
 	fd = run_file_take(name, true);
-	if (fd < 0)
-		return fail(XLRBD_RUN_DIR "/%s: %m", name);
-	close(fd);
-	return DONE;
-}
-
-static bool is_untold(const char *uuid)
-{
-	char name[64];
-	int fd;
-
-	untold_name(uuid, name);
-	fd = run_file_take(name, false);
+	rc = fd < 0 || ftruncate(fd, 0) < 0 ||
+	     json_dumpfd(json, fd, JSON_COMPACT) < 0;
+	json_decref(json);
 	if (fd >= 0)
 		close(fd);
-	return fd >= 0;
+	return rc ? fail(XLRBD_RUN_DIR "/%s: %m", name) : DONE;
 }
 
-/* False if it is still there. */
-static bool forget_untold(const char *uuid)
+static bool is_untold(const char *uuid, const char *id)
+{
+	char name[64];
+	json_t *json;
+	bool is;
+
+	untold_name(uuid, name);
+	json = run_file_read(name);
+	is = *id && !strcmp(text_of(json, "id"), id);
+	json_decref(json);
+	return is;
+}
+
+static int forget_untold(const char *uuid)
 {
 	char name[64];
 	int fd;
@@ -134,7 +138,7 @@ static bool forget_untold(const char *uuid)
 	fd = run_file_take(name, false);
 	if (fd >= 0)
 		run_file_drop(name, fd);
-	return !is_untold(uuid);
+	return fd >= 0 ? DONE : fail(XLRBD_RUN_DIR "/%s: %m", name);
 }
 
 static bool say(struct arrival *a, const char *what)
@@ -156,8 +160,7 @@ static int hear(struct arrival *a, const char *what, int64_t patience_ms)
 /* From here on the domain is this host's, whatever happens to us. */
 static int run_domain(struct arrival *a, int *monitor)
 {
-	int rc = forget_untold(a->uuid) ? DONE :
-		 fail("%s: its note in " XLRBD_RUN_DIR " stays", a->name);
+	int rc = forget_untold(a->uuid);
 
 	if (!rc)
 		rc = domain_rename(a->domid, a->name);
@@ -190,18 +193,19 @@ static int come_live(struct arrival *a)
 	rc = domain_receive(a->config, a->domid, fd);
 	close(fd);
 	/* Without its end the stream would not be. */
-	if (rc) {
-		forget_untold(a->uuid);
+	if (rc)
 		return rc;
-	}
 	channel_end_stream(&a->ch);
 	rc = say(a, "restored") ? hear(a, "go", PATIENCE_MS) : FAILED;
 	if (!rc)
 		rc = run_domain(a, &monitor);
 	if (rc) {
+		/* Whatever failed: it has not run. */
 		if (domain_act(DOMAIN_DESTROY, a->domid, a->name))
 			fail("%s: not destroyed: run `xl destroy %u`",
 			     a->name, a->domid);
+		else
+			rc = note_untold(a->uuid, a->id) ? FAILED : rc;
 		monitor_forget(a->domid, monitor);
 		return rc;
 	}
@@ -250,7 +254,7 @@ static int come(struct arrival *a)
 		a->disks = NULL;
 	}
 	if (!rc && live)
-		rc = note_untold(a->uuid);
+		rc = note_untold(a->uuid, a->id);
 	if (!rc && !say(a, "ready"))
 		rc = FAILED;
 	if (!rc && live)
@@ -316,6 +320,7 @@ int cmd_receive(struct session *s, int argc, char **argv)
 		return DONE;
 	a.name = text_of(a.offer, "name");
 	a.uuid = text_of(a.offer, "uuid");
+	a.id = text_of(a.offer, "id");
 	a.config = text_of(a.offer, "config");
 	a.how = text_of(a.offer, "how");
 	rc = come(&a);
@@ -365,15 +370,15 @@ int cmd_arrived(struct session *s, int argc, char **argv)
 		if (!rc)
 			rc = monitor_adopt(domid, name);
 	}
-	untold = domid == NO_DOMAIN && is_untold(uuid);
-	if (!rc)
-		puts(domid != NO_DOMAIN ? "running" :
-		     untold ? "untold" : "ended");
-	/* It is asked once; whoever has not heard it takes no risk. */
-	if (!rc && untold && !finish_output())
-		forget_untold(uuid);
+	untold = domid == NO_DOMAIN && is_untold(uuid, argv[2]);
 	free(now);
 	if (xlrbd_arrival_end(lock) < 0 && !rc)
 		rc = fail_ctx(s);
+	if (rc)
+		return rc;
+	puts(domid != NO_DOMAIN ? "running" : untold ? "untold" : "ended");
+	/* It is asked once; whoever has not heard it takes no risk. */
+	if (!finish_output() && untold)
+		rc = forget_untold(uuid);
 	return rc;
 }

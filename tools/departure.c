@@ -24,8 +24,9 @@ static void file_name(unsigned int domid, char out[64])
 /* In one write of one length, so that it is there as a whole, or not at all. */
 static int write_phase(struct departure *d, const char *phase)
 {
-	json_t *json = json_pack("{s:s s:s s:s s:i}", "name", d->name, "uuid",
-				 d->uuid, "host", d->host, "pid", getpid());
+	json_t *json = json_pack("{s:s s:s s:s s:s s:i}", "name", d->name,
+				 "uuid", d->uuid, "host", d->host, "id", d->id,
+				 "pid", getpid());
 	char text[1024] = "";
 	size_t n;
 
@@ -40,6 +41,19 @@ static int write_phase(struct departure *d, const char *phase)
 	       DONE : fail("write to " XLRBD_RUN_DIR ": %m");
 }
 
+/* Another domain may have had the domid. */
+static int check_settled(const struct departure *d, const char *name)
+{
+	json_t *json = run_file_read(name);
+	int rc = DONE;
+
+	if (!strcmp(text_of(json, "uuid"), d->uuid))
+		rc = fail("%s: its migration to %s was interrupted; run `xlrbd gc` first",
+			  text_of(json, "name"), text_of(json, "host"));
+	json_decref(json);
+	return rc;
+}
+
 int departure_begin(struct departure *d)
 {
 	char name[64];
@@ -51,7 +65,11 @@ int departure_begin(struct departure *d)
 		       fail("%s: is being migrated by another process",
 			    d->name) :
 		       fail(XLRBD_RUN_DIR "/%s: %m", name);
-	return write_phase(d, "copy");
+	if (!check_settled(d, name))
+		return write_phase(d, "copy");
+	close(d->file);
+	d->file = -1;
+	return FAILED;
 }
 
 int departure_is_told(struct departure *d)
@@ -95,8 +113,8 @@ static int ask(struct session *s, struct departure *d, bool *arrived)
 	int rc;
 
 	name = shell_quoted(d->name);
-	if (!name || asprintf(&command, "xlrbd arrived%s %s", name,
-			      d->uuid) < 0) {
+	if (!name || asprintf(&command, "xlrbd arrived --%s %s %s", name,
+			      d->uuid, d->id) < 0) {
 		free(name);
 		return fail("out of memory");
 	}
@@ -114,22 +132,26 @@ int departure_settle(struct session *s, struct departure *d, bool *arrived)
 {
 	int rc = ask(s, d, arrived);
 
-	if (rc)
-		return rc;
-	return *arrived ? domain_act(DOMAIN_DESTROY, d->domid, d->name) :
-			  go_on_here(d);
+	if (!rc && *arrived)
+		return domain_act(DOMAIN_DESTROY, d->domid, d->name);
+	/* It is not said a second time. */
+	if (!rc)
+		rc = write_phase(d, "copy");
+	return rc ? rc : go_on_here(d);
 }
 
 /* With its file locked: nobody is at work on it any more. */
 static int settle(struct session *s, struct departure *d, const char *phase)
 {
-	char *name = domain_name(d->domid, d->uuid);
 	bool arrived = false;
+	unsigned int domid;
+	char *name;
 	int rc;
 
-	if (!name)
-		return DONE;
+	rc = domain_find_uuid(d->uuid, &domid, &name);
 	free(name);
+	if (rc || domid != d->domid)
+		return rc;
 	/* Never told to run there, so it does not. */
 	if (strcmp(phase, "go") != 0)
 		rc = go_on_here(d);
@@ -158,7 +180,8 @@ static int settle_locked(struct session *s, const char *file, int fd)
 	json_t *json = run_file_read(file);
 	struct departure d = {
 		.name = text_of(json, "name"), .uuid = text_of(json, "uuid"),
-		.host = text_of(json, "host"), .file = fd,
+		.host = text_of(json, "host"), .id = text_of(json, "id"),
+		.file = fd,
 	};
 	int rc = DONE;
 

@@ -63,7 +63,7 @@ uint64_t channel_end_stream(struct channel *ch);
 /* send.c: the libxl side at the source */
 
 /*
- * An offer of a domain: name, uuid, config, memory_kb, disks; or why it cannot
+ * An offer of a domain: name, uuid, an id of this migration, config, memory_kb, disks; or why it cannot
  * be moved, live or not.
  */
 int domain_offer(struct session *s, unsigned int domid, bool live,
@@ -102,10 +102,11 @@ int domain_receive(const char *config, unsigned int domid, int fd) CHECKED;
 struct departure {
 	unsigned int domid;
 	const char *name, *uuid, *host;
+	const char *id;		/* of this migration, by chance */
 	int file;
 };
 
-/* FAILED if the domain is being migrated already. */
+/* FAILED if the domain is being migrated already, or was when that ended. */
 int departure_begin(struct departure *d) CHECKED;
 /* From now on the domain may be running there. */
 int departure_is_told(struct departure *d) CHECKED;

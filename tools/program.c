@@ -87,7 +87,7 @@ int program_run(const char *const argv[])
 	pid_t pid = fork();
 
 	if (!pid)
-		become(argv, -1, -1);
+		become(argv, open("/dev/null", O_RDONLY), -1);
 	return pid < 0 ? -1 : program_wait(pid);
 }
 

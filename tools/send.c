@@ -4,9 +4,11 @@
  */
 #include "config.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "domain.h"
@@ -183,15 +185,19 @@ static int check_type(struct xl *xl, const libxl_domain_config *config)
 static int describe(struct session *s, struct xl *xl, unsigned int domid,
 		    libxl_domain_config *config, json_t *offer)
 {
-	char uuid[LIBXL_UUID_FMTLEN + 1];
+	char uuid[LIBXL_UUID_FMTLEN + 1], id[17], *json;
 	json_t *disks = json_array();
+	uint64_t chance;
 	int i, rc = DONE;
-	char *json;
 
+	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
+		rc = fail("no random number: %m");
 	snprintf(uuid, sizeof(uuid), LIBXL_UUID_FMT,
 		 LIBXL_UUID_BYTES(config->c_info.uuid));
 	set_text(offer, "name", config->c_info.name);
 	set_text(offer, "uuid", uuid);
+	snprintf(id, sizeof(id), "%016" PRIx64, chance);
+	set_text(offer, "id", id);
 	json_object_set_new(offer, "memory_kb",
 			    json_integer(config->b_info.max_memkb));
 	json_object_set_new(offer, "disks", disks);

@@ -58,8 +58,8 @@ static const struct command commands[] = {
 	  cmd_monitor },
 	{ "receive", "", "the other end of migrate", OPT_INTERNAL, 0, 0,
 	  cmd_receive },
-	{ "arrived", "DOMAIN UUID", "what became of a migration",
-	  OPT_INTERNAL, 2, 2, cmd_arrived },
+	{ "arrived", "DOMAIN UUID ID", "what became of a migration",
+	  OPT_INTERNAL, 3, 3, cmd_arrived },
 };
 
 enum { OPTION_FIRST = 256, OPTION_ID, OPTION_CONF, OPTION_CEPH_CLUSTER,

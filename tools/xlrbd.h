@@ -287,7 +287,10 @@ int remote_start(struct session *s, const char *host, const char *command,
 
 /* program.c: other programs */
 
-/* Runs @argv with our own stdin and stdout; its exit code, or -1. */
+/*
+ * Runs @argv with our own stdout, and nothing on stdin, which may be the list
+ * that a loop in a shell goes through; its exit code, or -1.
+ */
 int program_run(const char *const argv[]) CHECKED;
 
 /*

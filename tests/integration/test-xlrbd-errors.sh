@@ -17,7 +17,7 @@ arguments() {
 
 	for words in list:x check:x where where:a:b create create:a:b boot shutdown shutdown:a:b reboot destroy pause unpause \
 		define define:a:b undefine show show:a:b unlock unlock:a unlock:a:b:c takeover monitor \
-		migrate migrate:a migrate:a:b:c receive:a arrived arrived:a migrate:a:b:--timeout:0 migrate:a:b:--jobs:2 \
+		migrate migrate:a migrate:a:b:c receive:a arrived arrived:a arrived:a:b migrate:a:b:--timeout:0 migrate:a:b:--jobs:2 \
 		evacuate:--jobs:0 evacuate:--jobs evacuate:--cold evacuate:--jobs:65 \
 		list:--nonsense where:a:--yes locks:--cluster takeover:a:--force gc:-x list:--id \
 		shutdown:a:--timeout:x shutdown:a:--timeout:0 list:--cluster=yes; do
@@ -130,7 +130,7 @@ no_xen() {
 	done
 	refuses '1: runs nowhere' 1 migrate 1 host2
 	refuses 'this machine is no Xen host: run this on one' 1 evacuate host2
-	refuses 'this machine is no Xen host: run this on one' 1 arrived web1 99999999-0000-4000-8000-000000000000
+	refuses 'this machine is no Xen host: run this on one' 1 arrived web1 99999999-0000-4000-8000-000000000000 0
 	refuses 'this machine is no Xen host: run this on one' 1 monitor 1
 	refuses 'no domain "web1" is defined in rbd; see .*' 1 create web1
 	refuses './nothing: No such file or directory' 1 create ./nothing

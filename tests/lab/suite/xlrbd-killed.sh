@@ -202,6 +202,9 @@ ended_after_go() {
 	echo "note: $OUTPUT"
 	expect_match "$OUTPUT" "xlrbd: web1: has run on xen$TO, .*stays suspended, as web1--migratedaway.*xl destroy $DOMID"
 	expect_fail x "$FROM" "xlrbd create /root/web1.cfg 2>&1"
+	# Not by its other name either.
+	expect_fail x "$FROM" "xlrbd migrate web1--migratedaway xen$TO 2>&1"
+	expect_match "$OUTPUT" "not migrated: is suspended; run .xlrbd gc."
 	suspended || fail "it is not suspended on xen$FROM"
 	verify_crashed "$told"
 	x "$FROM" "xl destroy $DOMID"

@@ -76,21 +76,6 @@ stopped() {
 	drop_image root
 }
 
-# The exit code says what is known, though the image cannot be looked at.
-not_released() {
-	root_image root
-	define 1 -t pvh web1 "$(disk rbd:root,timeout=10)" >/dev/null
-	create 1 web1
-	"$LAB" cluster pause osd
-	expect_fail x 1 'xlrbd destroy --timeout 20 web1 2>&1'
-	"$LAB" cluster resume osd
-	echo "note: ${OUTPUT//$'\n'/; }"
-	expect_match "$OUTPUT" "xlrbd: web1: gone, but 1 of its disks are not released; see .xlrbd locks., then .xlrbd gc."
-	x 1 'xlrbd gc; xlrbd undefine web1'
-	no_trace root
-	drop_image root
-}
-
 not_created() {
 	root_image root
 	rbd create --size 8M rbd/other
@@ -222,7 +207,6 @@ t "check: what can be wrong, and how to mend it" checks
 t "definitions: two editors, UUIDs and MACs, mistakes" definitions
 t "a monitor killed is replaced" monitor_killed
 t "pause, shutdown that is not heard, destroy" stopped
-t "destroy while the OSDs are silent" not_released
 t "a create that fails undoes everything" not_created
 t "a host dies: its three domains on the other one" host_dies
 summary
