@@ -205,6 +205,8 @@ fake_ssh() {
 	#!/bin/bash
 	echo "\${@: -2:1}" >$WORLD/bin/address
 	[[ \${@: -2:1} != nowhere ]] || exit 255
+	# It takes whatever it gets, as ssh does.
+	timeout 1 cat >/dev/null
 	exec nsenter -t $(host_pid 2) -m -n -u -- /bin/sh -c "\${@: -1}"
 	SSH
 	chmod +x "$WORLD/bin/ssh"
@@ -227,6 +229,9 @@ other_host() {
 		vbd_gone 2 1 $DISK
 	done
 	attach 2 1 $DISK w rbd:image web1
+	tool_words 1
+	expect_eq "$(printf '%s\n' web2 web3 | { "${TOOL[@]}" shutdown web1 >/dev/null 2>&1 || :; cat; } | xargs)" "web2 web3" \
+		"what is left of a list on stdin"
 	refuses "web1: runs on xen2, not here" 1 shutdown --here web1
 	host 1 tee /etc/xen/xlrbd.conf <<<$'[hosts]\nxen1 = nowhere\nxen2 = 10.78.0.12' >/dev/null
 	refuses "web1: is gone from this host, .*" 1 shutdown --wait -t 5 web1
