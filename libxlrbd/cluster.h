@@ -99,7 +99,6 @@ int xlrbd__ceph_share(struct xlrbd_ctx *ctx, const struct xlrbd__ceph *ceph,
 /* The pool of an image that is known by id. */
 int xlrbd__ceph_open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			  const struct xlrbd__image *image) XLRBD__CHECKED;
-/* Is there an image of that name in the pool of @spec?  1, 0 or a failure. */
 /*
  * Does its name still lead to it?  Asked with our entry in its lock, since when
  * nobody deletes it.
@@ -107,6 +106,7 @@ int xlrbd__ceph_open_pool(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 int xlrbd__ceph_image_still(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			    const struct xlrbd__image *image, const char *what)
 	XLRBD__CHECKED;
+/* Is there an image of that name in the pool of @spec?  1, 0 or a failure. */
 int xlrbd__ceph_image_exists(struct xlrbd_ctx *ctx, struct xlrbd__ceph *ceph,
 			     const struct xlrbd_spec *spec, const char *name)
 	XLRBD__CHECKED;

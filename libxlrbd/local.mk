@@ -30,6 +30,8 @@ libxlrbd_pure_sources = \
 	libxlrbd/keyring.c \
 	libxlrbd/lock.c \
 	libxlrbd/mon.c \
+	libxlrbd/lockfile.c \
+	libxlrbd/lockfile.h \
 	libxlrbd/name.c \
 	libxlrbd/options.c \
 	libxlrbd/record.c \

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "lockfile.h"
 
 static void record_path(const struct xlrbd__vbd *vbd, const char *suffix,
 			char out[PATH_MAX])
@@ -174,33 +175,6 @@ int xlrbd__run_delete(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd)
 	return 0;
 }
 
-/* Is @fd still the file at @path?  Its last holder deletes it. */
-static bool is_current(int fd, const char *path)
-{
-	struct stat ours, now;
-
-	return fstat(fd, &ours) == 0 && stat(path, &now) == 0 &&
-	       ours.st_dev == now.st_dev && ours.st_ino == now.st_ino;
-}
-
-static int try_lock(const char *path, int *fd_out)
-{
-	int fd, r;
-
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		r = -errno;
-	else
-		r = is_current(fd, path) ? 0 : -EWOULDBLOCK;
-	if (r < 0)
-		close(fd);
-	else
-		*fd_out = fd;
-	return r;
-}
-
 static int lock_file(struct xlrbd_ctx *ctx, const char *path,
 		     const struct xlrbd__deadline *deadline, int *fd_out)
 {
@@ -211,14 +185,17 @@ static int lock_file(struct xlrbd_ctx *ctx, const char *path,
 	if (rc < 0)
 		return rc;
 	do
-		rc = try_lock(path, fd_out);
+		rc = xlrbd__lockfile_take(path, true);
 	while (rc == -EWOULDBLOCK &&
 	       xlrbd__deadline_pause(deadline, &pause_ms, 100));
 	if (rc == -EWOULDBLOCK)
 		return xlrbd__fail(ctx, -ETIMEDOUT,
 				   "wait for %s: another helper holds it; see `fuser -v %s`",
 				   path, path);
-	return rc ? fail_file(ctx, rc, "lock", path) : 0;
+	if (rc < 0)
+		return fail_file(ctx, rc, "lock", path);
+	*fd_out = rc;
+	return 0;
 }
 
 int xlrbd__run_lock_vbd(struct xlrbd_ctx *ctx, const struct xlrbd__vbd *vbd,
@@ -254,17 +231,5 @@ int xlrbd__run_lock_arrival(struct xlrbd_ctx *ctx, const char *uuid,
 
 void xlrbd__run_unlock(int fd)
 {
-	char link[64], path[PATH_MAX];
-	ssize_t n;
-
-	if (fd < 0)
-		return;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, path, sizeof(path) - 1);
-	if (n > 0) {
-		path[n] = '\0';
-		if (is_current(fd, path))
-			unlink(path);
-	}
-	close(fd);
+	xlrbd__lockfile_drop(fd);
 }

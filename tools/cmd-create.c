@@ -118,7 +118,7 @@ static int settle_creation(void *data, const char *file)
 	if (rc)
 		close(fd);
 	else
-		run_file_drop(file, fd);
+		run_file_drop(fd);
 	return rc;
 }
 
@@ -157,7 +157,7 @@ int domain_start(struct session *s, const char *json, const char *name,
 		       fail("%s: is being created by another process", name) :
 		       fail(XLRBD_RUN_DIR "/%s: %m", file);
 	rc = create(s, json, name, paused, domid_out);
-	run_file_drop(file, fd);
+	run_file_drop(fd);
 	return rc;
 }
 

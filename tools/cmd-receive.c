@@ -136,9 +136,10 @@ static int forget_untold(const char *uuid)
 
 	untold_name(uuid, name);
 	fd = run_file_take(name, false);
-	if (fd >= 0)
-		run_file_drop(name, fd);
-	return fd >= 0 ? DONE : fail(XLRBD_RUN_DIR "/%s: %m", name);
+	if (fd < 0)
+		return fail(XLRBD_RUN_DIR "/%s: %m", name);
+	run_file_drop(fd);
+	return DONE;
 }
 
 static bool say(struct arrival *a, const char *what)
@@ -206,7 +207,7 @@ static int come_live(struct arrival *a)
 			     a->name, a->domid);
 		else
 			rc = note_untold(a->uuid, a->id) ? FAILED : rc;
-		monitor_forget(a->domid, monitor);
+		monitor_forget(monitor);
 		return rc;
 	}
 	if (!say(a, "running"))

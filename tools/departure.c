@@ -79,10 +79,7 @@ int departure_is_told(struct departure *d)
 
 void departure_end(struct departure *d)
 {
-	char name[64];
-
-	file_name(d->domid, name);
-	run_file_drop(name, d->file);
+	run_file_drop(d->file);
 }
 
 /* Where it is not to run it must not be able to. */

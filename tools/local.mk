@@ -5,6 +5,8 @@ sbin_PROGRAMS += tools/xlrbd
 tools_xlrbd_SOURCES = \
 	tools/xlrbd.c \
 	tools/xlrbd.h \
+	libxlrbd/lockfile.c \
+	libxlrbd/lockfile.h \
 	tools/channel.c \
 	tools/cold.c \
 	tools/departure.c \

@@ -63,19 +63,14 @@ static int take_lock(unsigned int domid)
 	return run_file_take(name, true);
 }
 
-void monitor_forget(unsigned int domid, int lock)
+void monitor_forget(int lock)
 {
-	char name[32];
-
-	if (lock < 0)
-		return;
-	lock_name(domid, name);
-	run_file_drop(name, lock);
+	run_file_drop(lock);
 }
 
 static void drop_lock(struct monitor *m)
 {
-	monitor_forget(m->domid, m->lock);
+	monitor_forget(m->lock);
 	m->lock = -1;
 }
 

@@ -7,13 +7,11 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "lockfile.h"
 #include "xlrbd.h"
 
 static void make_path(const char *name, char out[RUN_PATH_MAX])
@@ -26,15 +24,6 @@ static void make_path(const char *name, char out[RUN_PATH_MAX])
 		*p = '%';
 }
 
-/* Is @fd still the file at @path?  Its last holder deletes it. */
-static bool is_current(int fd, const char *path)
-{
-	struct stat ours, now;
-
-	return fstat(fd, &ours) == 0 && stat(path, &now) == 0 &&
-	       ours.st_dev == now.st_dev && ours.st_ino == now.st_ino;
-}
-
 int run_file_take(const char *name, bool make)
 {
 	char path[RUN_PATH_MAX];
@@ -42,30 +31,16 @@ int run_file_take(const char *name, bool make)
 
 	mkdir(XLRBD_RUN_DIR, 0700);
 	make_path(name, path);
-	for (;;) {
-		fd = open(path, (make ? O_CREAT : 0) | O_RDWR | O_CLOEXEC,
-			  0600);
-		if (fd < 0)
-			return -1;
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			close(fd);
-			errno = EWOULDBLOCK;
-			return -1;
-		}
-		if (is_current(fd, path))
-			return fd;
-		close(fd);
-	}
+	fd = xlrbd__lockfile_take(path, make);
+	if (fd >= 0)
+		return fd;
+	errno = -fd;
+	return -1;
 }
 
-void run_file_drop(const char *name, int fd)
+void run_file_drop(int fd)
 {
-	char path[RUN_PATH_MAX];
-
-	make_path(name, path);
-	if (is_current(fd, path))
-		unlink(path);
-	close(fd);
+	xlrbd__lockfile_drop(fd);
 }
 
 json_t *run_file_read(const char *name)

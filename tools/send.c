@@ -187,7 +187,7 @@ static int describe(struct session *s, struct xl *xl, unsigned int domid,
 {
 	char uuid[LIBXL_UUID_FMTLEN + 1], id[17], *json;
 	json_t *disks = json_array();
-	uint64_t chance;
+	uint64_t chance = 0;
 	int i, rc = DONE;
 
 	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))

@@ -186,8 +186,8 @@ int domain_find_uuid(const char *uuid, unsigned int *domid_out,
 
 /* Locked; -1, with errno EWOULDBLOCK if another process has it. */
 int run_file_take(const char *name, bool make) CHECKED;
-/* It is over. */
-void run_file_drop(const char *name, int fd);
+/* It is over: deletes it; -1 is fine. */
+void run_file_drop(int fd);
 json_t *run_file_read(const char *name) CHECKED;
 /* Each file whose name begins so; FAILED if @fn has, for one. */
 int run_files(const char *prefix, int (*fn)(void *data, const char *name),
@@ -205,7 +205,7 @@ bool monitor_is_lost(unsigned int domid);
  */
 int monitor_expect(unsigned int domid, int *lock_out) CHECKED;
 /* There will be none after all; a lock of -1 is fine. */
-void monitor_forget(unsigned int domid, int lock);
+void monitor_forget(int lock);
 /* Starts another one in the place of one that is lost. */
 int monitor_adopt(unsigned int domid, const char *name) CHECKED;
 

@@ -173,6 +173,15 @@ default_fence_is_over() {
 	[[ -z $(fenced_until 10.78.0.99:0/1) ]]
 }
 
+host_2_takes_it() {
+	rbd_add 2 2 $DISK
+	expect_eq "$(entries image)" "fenced,xen1 held,xen2"
+	vbd_gone 2 2 $DISK
+	host_start 1
+	admin 1 gc
+	nothing_left
+}
+
 # Somebody else's fence, as krbd's own of an hour, cannot be made longer.
 short_fence_is_in_the_way() {
 	local addr
@@ -185,12 +194,7 @@ short_fence_is_in_the_way() {
 	expect_match "$(error_of 2 2)" "fence client $addr: somebody else has fenced it, until 20.* only.*ceph osd blocklist rm $addr"
 	expect_eq "$(entries image)" held,xen1
 	ceph osd blocklist rm "$addr" 2>/dev/null
-	rbd_add 2 2 $DISK
-	expect_eq "$(entries image)" "fenced,xen1 held,xen2"
-	vbd_gone 2 2 $DISK
-	host_start 1
-	admin 1 gc
-	nothing_left
+	host_2_takes_it
 }
 
 # That of an earlier takeover, of another disk of the same client.
@@ -198,12 +202,7 @@ earlier_fence_does() {
 	lose_host_1 crash
 	ceph osd blocklist add "$(lockers image | grep -o '10\.78\.0\.[0-9]*:0/[0-9]*' | head -n 1)" $((4 * 366 * 86400)) 2>/dev/null
 	vbd_new 2 2 $DISK w rbd:image,takeover=fence
-	rbd_add 2 2 $DISK
-	expect_eq "$(entries image)" "fenced,xen1 held,xen2"
-	vbd_gone 2 2 $DISK
-	host_start 1
-	admin 1 gc
-	nothing_left
+	host_2_takes_it
 }
 
 # Whose cap is for a namespace sees no other: but in there all that the fence would cut off.

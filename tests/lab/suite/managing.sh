@@ -80,3 +80,29 @@ evacuate() { # evacuate HOST [ARGUMENT...]: "DOMAIN TO RESULT" lines, and its ex
 	jq -r '.[] | "\(.domain) \(.to // "-") \(.result)"' <<<"$said" | sort
 	return $rc
 }
+
+three_guests() { # web1, web2 and web3 on xen1
+	local i
+
+	for i in 1 2 3; do
+		root_image "root$i"
+		define 1 -t pvh "web$i" "$(disk "rbd:root$i")" >/dev/null
+		x 1 "rm -f /var/log/xen/console/guest-web$i*.log; xlrbd create web$i"
+	done
+	for i in 1 2 3; do
+		"$LAB" guestwait xen1 "web$i" "lab: guest up" $PATIENCE
+		guest 1 "web$i" 'HERE=since-the-beginning'
+	done
+}
+
+# On xen1, as they were when they began.
+end_three_guests() {
+	local i
+
+	for i in 1 2 3; do
+		expect_eq "$(guest 1 "web$i" 'echo $HERE')" "since-the-beginning" "what web$i knows"
+		x 1 "xlrbd shutdown --wait web$i; xlrbd undefine web$i"
+	done
+	no_trace root1 root2 root3
+	drop_image root1 root2 root3
+}

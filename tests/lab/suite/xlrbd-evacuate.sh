@@ -48,18 +48,9 @@ three() { # three TEXT: a line for each domain
 }
 
 evacuation() {
-	local i rc=0 rows
+	local rc=0 rows
 
-	for i in 1 2 3; do
-		root_image "root$i"
-		x 2 "rm -f /var/log/xen/console/guest-web$i*.log"
-		define 1 -t pvh "web$i" "$(disk "rbd:root$i")" >/dev/null
-		x 1 "rm -f /var/log/xen/console/guest-web$i*.log; xlrbd create web$i"
-	done
-	for i in 1 2 3; do
-		"$LAB" guestwait xen1 "web$i" "lab: guest up" $PATIENCE
-		guest 1 "web$i" 'HERE=since-the-beginning'
-	done
+	three_guests
 	# Without hosts in the command: those of the file.
 	trap '(($? == 0)) || let_go; x 1 "rm -f /etc/xen/xlrbd.conf"' EXIT
 	x 1 'printf "[hosts]\nxen1 = root@xen1\nxen2 = root@xen2\n" >/etc/xen/xlrbd.conf'
@@ -74,12 +65,7 @@ evacuation() {
 	expect_eq "$(evacuate 1)" "web3 xen2 moved" "rows"
 	eventually $PATIENCE nothing_on 1
 	evacuate_killed
-	for i in 1 2 3; do
-		expect_eq "$(guest 1 "web$i" 'echo $HERE')" "since-the-beginning" "what web$i knows"
-		x 1 "xlrbd shutdown --wait web$i; xlrbd undefine web$i"
-	done
-	no_trace root1 root2 root3
-	drop_image root1 root2 root3
+	end_three_guests
 }
 
 # Back to xen1, and killed half-way; then once more.
