@@ -99,13 +99,9 @@ static int wait_until_both_are_ready(struct move *m)
 static int go_on_here(struct move *m)
 {
 	char *why = strdup(last_failure());
-	int rc = DONE;
-
 	/* Without "go" the other copy stays paused: no need to wait for it. */
-	if (domain_is_suspended(m->domid))
-		rc = domain_resume(m->domid, m->name);
-	if (!rc)
-		rc = domain_rename(m->domid, m->name);
+	int rc = departure_take_back(&m->departure);
+
 	channel_close(&m->ch);
 	tell_failures();
 	if (rc)

@@ -206,7 +206,7 @@ static int come_live(struct arrival *a)
 			fail("%s: not destroyed: run `xl destroy %u`",
 			     a->name, a->domid);
 		else
-			rc = note_untold(a->uuid, a->id) ? FAILED : rc;
+			note_untold(a->uuid, a->id);
 		monitor_forget(monitor);
 		return rc;
 	}

@@ -82,8 +82,7 @@ void departure_end(struct departure *d)
 	run_file_drop(d->file);
 }
 
-/* Where it is not to run it must not be able to. */
-static int go_on_here(struct departure *d)
+int departure_take_back(const struct departure *d)
 {
 	int rc = DONE;
 
@@ -134,7 +133,7 @@ int departure_settle(struct session *s, struct departure *d, bool *arrived)
 	/* It is not said a second time. */
 	if (!rc)
 		rc = write_phase(d, "copy");
-	return rc ? rc : go_on_here(d);
+	return rc ? rc : departure_take_back(d);
 }
 
 /* With its file locked: nobody is at work on it any more. */
@@ -151,7 +150,7 @@ static int settle(struct session *s, struct departure *d, const char *phase)
 		return rc;
 	/* Never told to run there, so it does not. */
 	if (strcmp(phase, "go") != 0)
-		rc = go_on_here(d);
+		rc = departure_take_back(d);
 	else
 		rc = departure_settle(s, d, &arrived);
 	if (rc)

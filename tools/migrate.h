@@ -112,6 +112,8 @@ int departure_begin(struct departure *d) CHECKED;
 int departure_is_told(struct departure *d) CHECKED;
 /* It is known where the domain is. */
 void departure_end(struct departure *d);
+/* The copy here goes on, by its own name. */
+int departure_take_back(const struct departure *d) CHECKED;
 /*
  * After "go", and no answer: asks the destination, then ends the copy that is
  * not to run.  DONE, with *@arrived, or FAILED if it cannot be known.
